@@ -1,0 +1,66 @@
+"""Starts a daemon: settings, logging, metrics, signals, health, clean shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from tellerline.monitoring import metrics, notify
+from tellerline.settings import Monitoring
+
+log = logging.getLogger(__name__)
+
+# Unix sockets carry 20 ms audio messages: no proxies, no growing back-off (gRPC's default reaches 120 s).
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+)
+
+
+def channel(socket: Path) -> grpc.aio.Channel:
+    """A channel to a daemon's unix socket. Connects lazily, on the first call."""
+    return grpc.aio.insecure_channel(f"unix:{socket}", options=CHANNEL_OPTIONS)
+
+
+def server(socket: Path) -> tuple[grpc.aio.Server, HealthServicer]:
+    """A gRPC server bound to `socket` (mode 0600, a stale file is replaced), with the standard health service.
+
+    Set a service's status on the returned servicer; "" stands for the whole daemon.
+    """
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    grpc_server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    servicer = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, grpc_server)
+    grpc_server.add_insecure_port(f"unix:{socket}")
+    return grpc_server, servicer
+
+
+async def until_signal() -> signal.Signals:
+    """Waits for SIGTERM or SIGINT and returns which."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[signal.Signals] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda n=number: arrived.done() or arrived.set_result(n))
+    return await arrived
+
+
+def run(daemon: str, monitoring: Monitoring, main: Callable[[], Awaitable[None]]) -> None:
+    """Runs `main` on uvloop with logging and metrics set up. `main` reports readiness with `notify`."""
+    notify.set_up_logging(monitoring, daemon)
+    metrics.serve(monitoring)
+    uvloop.run(main())  # type: ignore[arg-type]
+
+
+__all__ = ["CHANNEL_OPTIONS", "channel", "health", "run", "server", "until_signal"]

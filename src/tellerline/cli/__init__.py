@@ -1,0 +1,1 @@
+"""`tellerline …`: one module a command, imported only when that command runs."""

@@ -1,0 +1,71 @@
+"""Error classes, one a stage, each with a code for logs and metrics.
+
+An error's text names the stage and the remedy. It is for operators and is never spoken to a
+caller: callers hear a phrase from `language/`.
+"""
+
+
+class TellerlineError(Exception):
+    """Base of every error Tellerline raises on purpose."""
+
+    code = "error"
+
+
+class SettingsError(TellerlineError):
+    """A setting is missing or wrong; the message names the key, the value and what would be right."""
+
+    code = "settings"
+
+
+class ModelError(TellerlineError):
+    """A model is missing, damaged, or answers its known-answer test wrongly."""
+
+    code = "model"
+
+
+class RecognitionError(TellerlineError):
+    """Speech recognition failed for an utterance."""
+
+    code = "recognition"
+
+
+class LanguageModelError(TellerlineError):
+    """The language model failed to answer."""
+
+    code = "language_model"
+
+
+class SynthesisError(TellerlineError):
+    """Speech synthesis failed for a clause."""
+
+    code = "synthesis"
+
+
+class EngineUnavailable(TellerlineError):
+    """The engine does not answer, or has no free slot."""
+
+    code = "engine_unavailable"
+
+
+class PipelineUnavailable(TellerlineError):
+    """The lane's pipeline does not answer its stream."""
+
+    code = "pipeline_unavailable"
+
+
+class SpoolError(TellerlineError):
+    """A call record could not be made durable."""
+
+    code = "spool"
+
+
+class SipError(TellerlineError):
+    """The SIP stack refused an operation."""
+
+    code = "sip"
+
+
+class ScenarioError(TellerlineError):
+    """A robot scenario file is wrong; the message names the line and what would be right."""
+
+    code = "scenario"

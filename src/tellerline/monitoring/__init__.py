@@ -1,0 +1,1 @@
+"""Metrics, health and notifications of the daemons."""

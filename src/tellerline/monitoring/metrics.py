@@ -1,0 +1,76 @@
+"""Every metric name, label and bucket of Tellerline, and nowhere else."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from tellerline.settings import Monitoring
+
+# Seconds; dense where the budgets are (docs/latency.md).
+_STAGE_BUCKETS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.85, 1.2, 2.0, 4.0)
+
+# ---- engine
+ENGINE_STAGE_SECONDS = Histogram(
+    "tellerline_engine_stage_seconds",
+    "Time a model worked on one request, queueing excluded.",
+    ["stage"],  # recognition, first_token, generation, synthesis_first, synthesis
+    buckets=_STAGE_BUCKETS,
+)
+ENGINE_QUEUE_SECONDS = Histogram(
+    "tellerline_engine_queue_seconds",
+    "Time a request waited for its model.",
+    ["stage"],
+    buckets=_STAGE_BUCKETS,
+)
+ENGINE_FREE_SLOTS = Gauge("tellerline_engine_free_slots", "Calls the engine could still take.")
+ENGINE_CALLS = Gauge("tellerline_engine_calls", "Calls holding a slot.")
+ENGINE_REFUSALS = Counter("tellerline_engine_refusals_total", "Calls refused a slot.", ["reason"])
+ENGINE_ERRORS = Counter("tellerline_engine_errors_total", "Requests that failed.", ["stage"])
+ENGINE_NOT_SPEECH = Counter("tellerline_engine_not_speech_total", "Utterances found to be noise.")
+
+# ---- pipeline
+PIPELINE_CALLS = Gauge("tellerline_pipeline_calls", "Calls attached.")
+PIPELINE_TURNS = Counter("tellerline_pipeline_turns_total", "Caller turns by how they ended.", ["outcome"])
+PIPELINE_STAGE_SECONDS = Histogram(
+    "tellerline_pipeline_stage_seconds",
+    "Where a turn's time goes, from the caller's last sound.",
+    ["stage"],
+    buckets=_STAGE_BUCKETS,
+)
+PIPELINE_RESPONSE_SECONDS = Histogram(
+    "tellerline_pipeline_response_seconds",
+    "Caller's last sound to first answer audio handed to the connector.",
+    buckets=_STAGE_BUCKETS,
+)
+PIPELINE_WITHDRAWN = Counter(
+    "tellerline_pipeline_withdrawn_total", "Speculative answers thrown away before they were heard."
+)
+PIPELINE_BARGE_INS = Counter(
+    "tellerline_pipeline_barge_ins_total", "Caller sound over the bot, by outcome.", ["outcome"]
+)
+PIPELINE_GUARDED = Counter(
+    "tellerline_pipeline_guarded_total", "Model sentences replaced before they were spoken.", ["guard"]
+)
+
+# ---- connector
+CONNECTOR_CALLS = Gauge("tellerline_connector_calls", "Live SIP calls.", ["lane"])
+CONNECTOR_STATE = Gauge("tellerline_connector_ready", "1 when the lane takes new calls.", ["lane"])
+CONNECTOR_INVITES = Counter(
+    "tellerline_connector_invites_total", "INVITEs by final status.", ["lane", "status"]
+)
+CONNECTOR_ENDED = Counter(
+    "tellerline_connector_calls_ended_total", "Answered calls by what ended them.", ["lane", "reason"]
+)
+CONNECTOR_REATTACHED = Counter(
+    "tellerline_connector_reattached_total", "Calls re-attached after their pipeline died.", ["lane", "outcome"]
+)
+CONNECTOR_RTP_LATE = Counter(
+    "tellerline_connector_rtp_underruns_total", "20 ms ticks with speech due and none to play.", ["lane"]
+)
+CONNECTOR_SPOOLED = Gauge("tellerline_connector_spooled_records", "Call records waiting on disk.", ["lane"])
+
+
+def serve(settings: Monitoring) -> None:
+    """Starts the metrics endpoint, unless `metrics_port` is None."""
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, settings.metrics_host)

@@ -1,0 +1,244 @@
+"""Settings of every daemon: frozen, typed, one class a concern, read from one YAML file each.
+
+This is the only module that reads configuration files or the environment. Secrets are never
+values here, only paths of files (systemd credentials).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from tellerline.errors import SettingsError
+
+# sockaddr_un.sun_path on Linux, less the terminating NUL (unix(7)).
+_UNIX_PATH_MAX = 107
+
+
+def _short_enough(path: Path) -> Path:
+    if len(os.fsencode(path)) > _UNIX_PATH_MAX:
+        raise ValueError(
+            f"is {len(os.fsencode(path))} bytes; a unix socket path holds at most {_UNIX_PATH_MAX}, "
+            "choose a shorter folder such as /run/tellerline"
+        )
+    return path
+
+
+SocketPath = Annotated[Path, pydantic.AfterValidator(_short_enough)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Concern(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Monitoring(_Concern):
+    """Where a daemon shows its metrics and what it logs."""
+
+    metrics_host: str = "127.0.0.1"
+    # None: no metrics endpoint.
+    metrics_port: Port | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+# ---- engine -----------------------------------------------------------------------
+
+
+class RecognitionSettings(_Concern):
+    """Which recogniser answers by default, and how much of the machine it may use."""
+
+    default: Literal["whisper", "vosk"] = "whisper"
+    # Names from the models manifest; None leaves that engine out.
+    whisper_model: str | None = "whisper-tiny-en"
+    vosk_model: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    compute_type: Literal["int8", "int8_float16", "float16", "float32"] = "int8"
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    # An utterance above this is noise (docs/latency.md, measured: noise >= 0.85, speech <= 0.33).
+    no_speech_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
+
+
+class LanguageModelSettings(_Concern):
+    """The language model and how many calls share its context."""
+
+    model: str = "smollm2-135m-instruct"
+    gpu_layers: Annotated[int, Field(ge=-1)] = 0
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    # Sequences over one context; one is kept for the shared prefix.
+    sequences: Annotated[int, Field(ge=2, le=256)] = 9
+    # Cells of the shared (unified) key-value cache, over all sequences.
+    context_tokens: Annotated[int, Field(ge=512)] = 8192
+    max_tokens: Annotated[int, Field(ge=1, le=1024)] = 80
+
+
+class SynthesisSettings(_Concern):
+    """The voice, and the threads one clause may use."""
+
+    voice: str = "en-us-joe-medium"
+    threads: Annotated[int, Field(ge=1, le=16)] = 2
+
+
+class AdmissionSettings(_Concern):
+    """How many calls this engine takes before the running ones would suffer."""
+
+    max_calls: Annotated[int, Field(ge=1, le=512)] = 8
+    # A slot is also withheld while a turn's model time (queueing included) runs above this.
+    turn_deadline_ms: Annotated[int, Field(ge=100)] = 2500
+
+
+class EngineSettings(_Concern):
+    """`tellerline engine`: the models of one GPU, or of the CPU."""
+
+    socket: SocketPath = Path("/run/tellerline/engine@cpu.sock")
+    # Folder of the model store, and the manifest its files are checked against.
+    model_store: Path = Path("/var/lib/tellerline/models")
+    manifest: Path = Path("/opt/tellerline/current/models/starter.yml")
+    recognition: RecognitionSettings = RecognitionSettings()
+    language_model: LanguageModelSettings = LanguageModelSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    monitoring: Monitoring = Monitoring()
+
+
+# ---- pipeline ---------------------------------------------------------------------
+
+
+class TurnSettings(_Concern):
+    """When a turn starts and ends. Milliseconds of voice or silence as Silero sees them."""
+
+    # Voice before the caller counts as speaking (pauses the bot's play-out).
+    start_ms: Annotated[int, Field(ge=32, le=1000)] = 100
+    # Silence before the turn may end; recognition starts at the first silent window.
+    stop_ms: Annotated[int, Field(ge=32, le=2000)] = 200
+    # Silence after which the turn ends even if the turn model says it goes on.
+    incomplete_stop_ms: Annotated[int, Field(ge=200, le=5000)] = 1000
+    # A paused sentence goes on if no word was recognised by then.
+    resume_after_ms: Annotated[int, Field(ge=100, le=3000)] = 700
+
+
+class CallLimits(_Concern):
+    """What ends a call that nobody ends."""
+
+    silence_prompt_seconds: Annotated[float, Field(gt=0)] = 8.0
+    silence_prompts: Annotated[int, Field(ge=0, le=5)] = 2
+    max_call_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    # A turn not answered by then gets an apology phrase.
+    turn_deadline_ms: Annotated[int, Field(ge=500)] = 6000
+
+
+class PipelineSettings(_Concern):
+    """`tellerline pipeline`: the conversation of one lane's calls."""
+
+    socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
+    engine_socket: SocketPath = Path("/run/tellerline/engine@cpu.sock")
+    language: Literal["en"] = "en"
+    turns: TurnSettings = TurnSettings()
+    limits: CallLimits = CallLimits()
+    # SIP URI callers who ask for a person are sent to; None: a phrase says nobody is free.
+    transfer_target: str | None = None
+    # Lets a local operator watch conversations, transcripts included.
+    allow_watch: bool = False
+    monitoring: Monitoring = Monitoring()
+
+
+# ---- connector --------------------------------------------------------------------
+
+
+class SipSettings(_Concern):
+    """The SIP and RTP side of one lane."""
+
+    bind_host: str = "127.0.0.1"
+    port: Port = 5070
+    # The address in SDP and Contact, configured and never guessed; None: bind_host.
+    public_host: str | None = None
+    # First of the lane's RTP ports; each call takes two.
+    rtp_port_first: Annotated[int, Field(ge=1024, le=65000)] = 20000
+    rtp_port_count: Annotated[int, Field(ge=8, le=4096)] = 40
+    # Calls a lane carries; the stock pjsua2 wheel has 4 slots.
+    lane_calls: Annotated[int, Field(ge=1, le=64)] = 4
+    # No RTP from the caller for this long (and not on hold) ends the call.
+    rtp_silence_seconds: Annotated[float, Field(gt=0)] = 20.0
+    session_expires_seconds: Annotated[int, Field(ge=90)] = 1800
+    retry_after_seconds: Annotated[int, Field(ge=1)] = 5
+
+
+class ConnectorSettings(_Concern):
+    """`tellerline connector`: SIP dialogs and RTP of one lane."""
+
+    pipeline_socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
+    control_socket: SocketPath = Path("/run/tellerline/connector@cpu-0.sock")
+    # Call records waiting to be collected; survives any crash.
+    spool: Path = Path("/var/lib/tellerline/connector@cpu-0/spool")
+    # Pre-rendered phrases (8 kHz mono WAV): apology.wav, goodbye.wav.
+    phrases: Path = Path("/var/lib/tellerline/phrases/en")
+    lane: str = "cpu-0"
+    sip: SipSettings = SipSettings()
+    # How long SIGTERM waits for running calls before BYE.
+    drain_seconds: Annotated[float, Field(ge=0)] = 120.0
+    # A call whose pipeline died waits this long for it before a polite end.
+    reattach_seconds: Annotated[float, Field(gt=0)] = 10.0
+    monitoring: Monitoring = Monitoring()
+
+
+_Settings = TypeVar("_Settings", bound=_Concern)
+
+
+def load(kind: type[_Settings], path: Path) -> _Settings:
+    """Reads `path` as `kind`.
+
+    Raises SettingsError naming the file, key, value and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); give an existing YAML file") from error
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not YAML: {error}") from error
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path}: must be a mapping of settings, is a {type(data).__name__}")
+    try:
+        return kind.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise SettingsError("\n".join(_explain(path, kind, e) for e in error.errors())) from error
+
+
+def dump(settings: _Concern) -> str:
+    """The YAML text `load` reads back as the same settings."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+
+
+def _explain(path: Path, kind: type[_Concern], error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        parent: Any = kind
+        for part in error["loc"][:-1]:
+            field = parent.model_fields.get(part)
+            parent = field.annotation if field else parent
+        known = ", ".join(sorted(getattr(parent, "model_fields", {})))
+        return f"{path}: {key}: no such setting; there are: {known}"
+    return f"{path}: {key}: {error['input']!r} is wrong: {error['msg']}"
+
+
+def quiet_environment() -> None:
+    """Turns off every library's own telemetry, hub look-ups and transcript logging.
+
+    Must run before onnxruntime, huggingface_hub or pipecat is imported; `tellerline/__init__.py`
+    does so. onnxruntime >= 1.29 reports to its vendor unless told otherwise, and hides that when CI is set.
+    """
+    os.environ.update(
+        ORT_DISABLE_TELEMETRY="1",
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        TRANSFORMERS_OFFLINE="1",
+        PIPECAT_LOG_LLM_CONTEXT="off",
+        DO_NOT_TRACK="1",
+    )
