@@ -53,6 +53,12 @@ class PipelineUnavailable(TellerlineError):
     code = "pipeline_unavailable"
 
 
+class StackError(TellerlineError):
+    """The embedded stack is not running, or one of its daemons did not start."""
+
+    code = "stack"
+
+
 class SpoolError(TellerlineError):
     """A call record could not be made durable."""
 

@@ -33,11 +33,13 @@ SocketPath = Annotated[Path, pydantic.AfterValidator(_short_enough)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class _Concern(pydantic.BaseModel):
+class Concern(pydantic.BaseModel):
+    """Base of all settings: frozen, and a key that does not exist is an error."""
+
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
-class Monitoring(_Concern):
+class Monitoring(Concern):
     """Where a daemon shows its metrics and what it logs."""
 
     metrics_host: str = "127.0.0.1"
@@ -49,7 +51,7 @@ class Monitoring(_Concern):
 # ---- engine -----------------------------------------------------------------------
 
 
-class RecognitionSettings(_Concern):
+class RecognitionSettings(Concern):
     """Which recogniser answers by default, and how much of the machine it may use."""
 
     default: Literal["whisper", "vosk"] = "whisper"
@@ -63,7 +65,7 @@ class RecognitionSettings(_Concern):
     no_speech_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
 
 
-class LanguageModelSettings(_Concern):
+class LanguageModelSettings(Concern):
     """The language model and how many calls share its context."""
 
     model: str = "smollm2-135m-instruct"
@@ -76,14 +78,14 @@ class LanguageModelSettings(_Concern):
     max_tokens: Annotated[int, Field(ge=1, le=1024)] = 80
 
 
-class SynthesisSettings(_Concern):
+class SynthesisSettings(Concern):
     """The voice, and the threads one clause may use."""
 
     voice: str = "en-us-joe-medium"
     threads: Annotated[int, Field(ge=1, le=16)] = 2
 
 
-class AdmissionSettings(_Concern):
+class AdmissionSettings(Concern):
     """How many calls this engine takes before the running ones would suffer."""
 
     max_calls: Annotated[int, Field(ge=1, le=512)] = 8
@@ -91,7 +93,7 @@ class AdmissionSettings(_Concern):
     turn_deadline_ms: Annotated[int, Field(ge=100)] = 2500
 
 
-class EngineSettings(_Concern):
+class EngineSettings(Concern):
     """`tellerline engine`: the models of one GPU, or of the CPU."""
 
     socket: SocketPath = Path("/run/tellerline/engine@cpu.sock")
@@ -108,7 +110,7 @@ class EngineSettings(_Concern):
 # ---- pipeline ---------------------------------------------------------------------
 
 
-class TurnSettings(_Concern):
+class TurnSettings(Concern):
     """When a turn starts and ends. Milliseconds of voice or silence as Silero sees them."""
 
     # Voice before the caller counts as speaking (pauses the bot's play-out).
@@ -121,7 +123,7 @@ class TurnSettings(_Concern):
     resume_after_ms: Annotated[int, Field(ge=100, le=3000)] = 700
 
 
-class CallLimits(_Concern):
+class CallLimits(Concern):
     """What ends a call that nobody ends."""
 
     silence_prompt_seconds: Annotated[float, Field(gt=0)] = 8.0
@@ -131,7 +133,7 @@ class CallLimits(_Concern):
     turn_deadline_ms: Annotated[int, Field(ge=500)] = 6000
 
 
-class PipelineSettings(_Concern):
+class PipelineSettings(Concern):
     """`tellerline pipeline`: the conversation of one lane's calls."""
 
     socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
@@ -149,7 +151,7 @@ class PipelineSettings(_Concern):
 # ---- connector --------------------------------------------------------------------
 
 
-class SipSettings(_Concern):
+class SipSettings(Concern):
     """The SIP and RTP side of one lane."""
 
     bind_host: str = "127.0.0.1"
@@ -167,7 +169,7 @@ class SipSettings(_Concern):
     retry_after_seconds: Annotated[int, Field(ge=1)] = 5
 
 
-class ConnectorSettings(_Concern):
+class ConnectorSettings(Concern):
     """`tellerline connector`: SIP dialogs and RTP of one lane."""
 
     pipeline_socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
@@ -185,7 +187,7 @@ class ConnectorSettings(_Concern):
     monitoring: Monitoring = Monitoring()
 
 
-_Settings = TypeVar("_Settings", bound=_Concern)
+_Settings = TypeVar("_Settings", bound=Concern)
 
 
 def load(kind: type[_Settings], path: Path) -> _Settings:
@@ -211,12 +213,12 @@ def load(kind: type[_Settings], path: Path) -> _Settings:
         raise SettingsError("\n".join(_explain(path, kind, e) for e in error.errors())) from error
 
 
-def dump(settings: _Concern) -> str:
+def dump(settings: Concern) -> str:
     """The YAML text `load` reads back as the same settings."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
-def _explain(path: Path, kind: type[_Concern], error: Any) -> str:
+def _explain(path: Path, kind: type[Concern], error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         parent: Any = kind

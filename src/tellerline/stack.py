@@ -1,0 +1,371 @@
+"""The embedded stack: one CPU engine and N lanes as processes of this machine, without systemd.
+
+What Ansible and systemd do on an appliance this module does in a folder: it writes every daemon's
+settings file, starts the daemons in order, waits until they are healthy, restarts what dies, and
+keeps a state file that says where everything is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import psutil
+import pydantic
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tellerline import settings
+from tellerline.bootstrap import CHANNEL_OPTIONS
+from tellerline.errors import StackError
+from tellerline.rpc import control_pb2, control_pb2_grpc
+from tellerline.supervisor import Supervisor, Unit, ended
+
+_ROOT = Path(__file__).resolve().parents[2]
+# A checkout keeps everything it makes in its own var/; elsewhere the working folder does.
+HOME = (_ROOT if (_ROOT / "pyproject.toml").exists() else Path.cwd()) / "var"
+MANIFEST = _ROOT / "models" / "starter.yml"
+_START_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+_Settings = TypeVar("_Settings", bound=settings.Concern)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where one lane of a running stack is found."""
+
+    name: str
+    sip_uri: str
+    pipeline_socket: Path
+    control_socket: Path
+    spool: Path
+    connector_pid: int | None = None
+    pipeline_pid: int | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """A running stack, as its state file tells. The engine's fields are None for an echo stack."""
+
+    pid: int
+    engine_socket: Path | None
+    engine_pid: int | None
+    lanes: tuple[Lane, ...]
+    log_folder: Path
+
+
+def state_file(home: Path = HOME) -> Path:
+    """Where the stack kept in `home` says what runs."""
+    return home / "run" / "stack.json"
+
+
+def read_state(home: Path = HOME) -> State:
+    """The stack that runs out of `home`. Raises StackError when none does."""
+    path = state_file(home)
+    try:
+        state = pydantic.TypeAdapter(State).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StackError(f"no stack runs here (no {path}); start one with `tellerline up`") from error
+    if not psutil.pid_exists(state.pid):
+        raise StackError(f"no stack runs here ({path} was left behind); start one with `tellerline up`")
+    return state
+
+
+def is_running(home: Path = HOME) -> bool:
+    """Whether a stack runs out of `home`."""
+    try:
+        read_state(home)
+    except StackError:
+        return False
+    return True
+
+
+class Stack:
+    """A stack that runs while its context is open.
+
+    `lanes` may be 0 for an engine alone. `echo` runs the echo pipeline and no engine. `engine`,
+    `pipeline` and `connector` override settings (nested mappings, as in the YAML files); ports are
+    the first free ones from the connector's on, and a pipeline given an `engine_socket` uses that engine.
+    """
+
+    def __init__(
+        self,
+        lanes: int = 1,
+        *,
+        echo: bool = False,
+        home: Path = HOME,
+        model_store: Path | None = None,
+        log_folder: Path | None = None,
+        engine: Mapping[str, Any] | None = None,
+        pipeline: Mapping[str, Any] | None = None,
+        connector: Mapping[str, Any] | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._lane_count = lanes
+        self._echo = echo
+        self._home = home
+        self._model_store = model_store or home / "models"
+        self._log_folder = log_folder or home / "log"
+        self._engine_overrides = engine or {}
+        self._pipeline_overrides = pipeline or {}
+        self._connector_overrides = connector or {}
+        self._progress = progress
+        self._folder = Path()
+        self._engine_socket: Path | None = None
+        self._lanes: list[Lane] = []
+        self._supervisor: Supervisor | None = None
+
+    def __enter__(self) -> Stack:
+        if is_running(self._home):
+            raise StackError(
+                f"a stack runs out of {self._home} already; stop it first, or give another --home"
+            )
+        self._log_folder.mkdir(parents=True, exist_ok=True)
+        state_file(self._home).parent.mkdir(parents=True, exist_ok=True)
+        # Not in `home`: a socket path holds at most 107 bytes, and a checkout may lie deep.
+        self._folder = Path(tempfile.mkdtemp(prefix="tellerline-"))
+        self._supervisor = Supervisor(self._on_event)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The daemons' supervisor. Units are named engine@cpu, pipeline@cpu-0, connector@cpu-0."""
+        if self._supervisor is None:
+            raise StackError("the stack is not running; enter its context first")
+        return self._supervisor
+
+    @property
+    def state(self) -> State:
+        """What runs where, with the process ids of this moment."""
+        lanes = (
+            dataclasses.replace(
+                lane,
+                connector_pid=self._pid(f"connector@{lane.name}"),
+                pipeline_pid=self._pid(f"pipeline@{lane.name}"),
+            )
+            for lane in self._lanes
+        )
+        return State(
+            os.getpid(), self._engine_socket, self._pid("engine@cpu"), tuple(lanes), self._log_folder
+        )
+
+    @property
+    def home(self) -> Path:
+        """The folder of logs, spools, phrases and the state file."""
+        return self._home
+
+    def stop(self) -> None:
+        """Stops the daemons, callers' side first, and removes sockets and state file."""
+        if self._supervisor is None:
+            return
+        lanes = range(self._lane_count)
+        self._progress("stopping")
+        self._supervisor.stop(*(f"connector@cpu-{lane}" for lane in lanes))
+        self._supervisor.stop(*(f"pipeline@cpu-{lane}" for lane in lanes))
+        self._supervisor.close()
+        self._supervisor = None
+        state_file(self._home).unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ---- starting
+
+    def _start(self) -> None:
+        self._engine_socket = self._pipeline_overrides.get("engine_socket")
+        if not self._echo and self._engine_socket is None:
+            self._start_engine()
+        elif self._engine_socket is not None:
+            self._engine_socket = Path(self._engine_socket)
+        phrases = self._phrases()
+        for index in range(self._lane_count):
+            self._start_pipeline(f"cpu-{index}")
+        for index in range(self._lane_count):
+            self._start_connector(index, phrases)
+        for lane in self._lanes:
+            self._wait(f"pipeline@{lane.name}", _serving, lane.pipeline_socket)
+            self._wait(f"connector@{lane.name}", _ready, lane.control_socket)
+        self._write_state()
+
+    def _start_engine(self) -> None:
+        self._engine_socket = self._socket("engine", "cpu")
+        base = settings.EngineSettings(
+            socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
+        )
+        self._run_daemon("engine", "cpu", _override(base, self._engine_overrides))
+        self._wait("engine@cpu", _serving, self._engine_socket)
+
+    def _start_pipeline(self, lane: str) -> None:
+        sock = self._socket("pipeline", lane)
+        if self._echo:
+            target = self._pipeline_overrides.get("transfer_target")
+            options = ("--transfer-target", str(target)) if target else ()
+            command = ("tellerline.pipeline.echo", "--socket", str(sock), *options)
+            self._run_unit(f"pipeline@{lane}", command)
+            return
+        assert self._engine_socket is not None
+        base = settings.PipelineSettings(socket=sock, engine_socket=self._engine_socket, allow_watch=True)
+        self._run_daemon("pipeline", lane, _override(base, self._pipeline_overrides))
+
+    def _start_connector(self, index: int, phrases: Path) -> None:
+        lane = f"cpu-{index}"
+        base = settings.ConnectorSettings(
+            pipeline_socket=self._socket("pipeline", lane),
+            control_socket=self._socket("connector", lane),
+            spool=self._home / "spool" / lane,
+            phrases=phrases,
+            lane=lane,
+            # Long enough for a goodbye; whoever stops a stack of their own waits for no caller.
+            drain_seconds=2.0,
+        )
+        wanted = _override(base, self._connector_overrides)
+        sip = wanted.sip
+        port = free_udp_port(sip.bind_host, sip.port + index, taken=self._ports())
+        first = sip.rtp_port_first + index * sip.rtp_port_count
+        chosen = wanted.model_copy(
+            update={"sip": sip.model_copy(update={"port": port, "rtp_port_first": first})}
+        )
+        chosen.spool.mkdir(parents=True, exist_ok=True)
+        uri = f"sip:tellerline@{sip.public_host or sip.bind_host}:{port}"
+        self._lanes.append(Lane(lane, uri, base.pipeline_socket, base.control_socket, chosen.spool))
+        self._run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
+
+    def _ports(self) -> set[int]:
+        return {int(lane.sip_uri.rpartition(":")[2]) for lane in self._lanes}
+
+    def _socket(self, daemon: str, instance: str) -> Path:
+        return self._folder / f"{daemon}@{instance}.sock"
+
+    def _run_daemon(
+        self, daemon: str, instance: str, chosen: settings.Concern, stop_seconds: float = 10.0
+    ) -> None:
+        config = self._folder / f"{daemon}@{instance}.yml"
+        config.write_text(settings.dump(chosen), encoding="utf-8")
+        command = ("tellerline", daemon, "--config", str(config))
+        self._run_unit(f"{daemon}@{instance}", command, stop_seconds)
+
+    def _run_unit(self, name: str, module: tuple[str, ...], stop_seconds: float = 10.0) -> None:
+        log_file = self._log_folder / f"{name}.log"
+        self.supervisor.start(Unit(name, (sys.executable, "-m", *module), log_file, stop_seconds))
+
+    def _wait(self, unit: str, healthy: Callable[[Path], bool], socket_path: Path) -> None:
+        started = time.monotonic()
+        said = 0
+        while not healthy(socket_path):
+            waited = time.monotonic() - started
+            if self.supervisor.exits(unit):
+                status = ended(self.supervisor.last_status(unit) or 0)
+                raise StackError(f"{unit} {status} while starting:\n{self._log_end(unit)}")
+            if waited > _START_SECONDS:
+                raise StackError(f"{unit} was not ready after {waited:.0f} s:\n{self._log_end(unit)}")
+            if waited > said + 2:
+                said = int(waited)
+                self._progress(f"waiting for {unit}, {said} s")
+            time.sleep(_POLL_SECONDS)
+        self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
+
+    def _phrases(self) -> Path:
+        """The folder of phrases rendered for the connector, made now if its texts or voice are new."""
+        if self._echo or self._lane_count == 0:
+            return self._home / "phrases" / "none"
+        voice = _override(settings.EngineSettings(), self._engine_overrides).synthesis.voice
+        texts = resources.files("tellerline.language").joinpath("en/phrases.yml").read_bytes()
+        digest = hashlib.sha256(texts + voice.encode()).hexdigest()[:12]
+        folder = self._home / "phrases" / f"en-{digest}"
+        if folder.is_dir():
+            return folder
+        self._progress("rendering the fixed phrases")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            command = ("phrases", "render", "--engine", str(self._engine_socket), "--out", made)
+            done = subprocess.run(
+                (sys.executable, "-m", "tellerline", *command), capture_output=True, text=True
+            )
+            if done.returncode != 0:
+                raise StackError(f"phrases: rendering failed: {done.stderr.strip()}")
+            os.chmod(made, 0o755)
+            shutil.copytree(made, folder)
+        return folder
+
+    def _log_end(self, unit: str) -> str:
+        path = self._log_folder / f"{unit}.log"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
+        return "\n".join((*(f"    {line}" for line in lines), f"  (from {path})"))
+
+    def _on_event(self, unit: str, what: str) -> None:
+        self._progress(f"{unit} {what}")
+        if state_file(self._home).exists():
+            self._write_state()
+
+    def _write_state(self) -> None:
+        path = state_file(self._home)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(pydantic.TypeAdapter(State).dump_json(self.state, indent=2))
+        fresh.replace(path)
+
+    def _pid(self, unit: str) -> int | None:
+        return self.supervisor.pid(unit)
+
+
+def free_udp_port(host: str, first: int, taken: Collection[int] = ()) -> int:
+    """The first UDP port from `first` on that nobody has bound on `host` and that is not in `taken`."""
+    for port in range(first, first + 100):
+        if port in taken:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise StackError(f"no free UDP port on {host} in {first}-{first + 99}; choose another with --sip-port")
+
+
+def _override(base: _Settings, overrides: Mapping[str, Any]) -> _Settings:
+    return type(base).model_validate(_merged(base.model_dump(), overrides))
+
+
+def _merged(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overrides.items():
+        merged[key] = _merged(merged[key], value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def _serving(socket_path: Path) -> bool:
+    """Whether the daemon there says SERVING by the standard gRPC health protocol."""
+    with grpc.insecure_channel(f"unix:{socket_path}", options=CHANNEL_OPTIONS) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+        except grpc.RpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _ready(socket_path: Path) -> bool:
+    """Whether the connector there takes calls."""
+    with grpc.insecure_channel(f"unix:{socket_path}", options=CHANNEL_OPTIONS) as channel:
+        try:
+            stub = control_pb2_grpc.ControlStub(channel)  # type: ignore[no-untyped-call]
+            return bool(stub.Status(control_pb2.StatusRequest(), timeout=1.0).state == "ready")
+        except grpc.RpcError:
+            return False

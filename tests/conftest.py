@@ -1,0 +1,87 @@
+"""Fixtures every test may ask for: shared recordings, the model store, running daemons, free ports."""
+
+from __future__ import annotations
+
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tellerline.engine import manifest
+from tellerline.engine.store import ModelStore
+from tellerline.stack import HOME, MANIFEST, Stack
+
+_SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Recordings and torture messages kept beside the checkout; tests that need them skip without."""
+    if not _SHARED_DATA.is_dir():
+        warnings.warn(pytest.PytestWarning(f"no recordings at {_SHARED_DATA}"), stacklevel=1)
+        pytest.skip(f"no recordings at {_SHARED_DATA}")
+    return _SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def model_store() -> ModelStore:
+    """The starter models, taken through the product's own code if this machine has them not."""
+    store = ModelStore(HOME / "models", manifest.load(MANIFEST))
+    for name in store.names():
+        store.take(name, print)
+    return store
+
+
+@pytest.fixture(scope="session")
+def engine_socket(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a running engine, started once: loading its models takes seconds."""
+    home = tmp_path_factory.mktemp("engine")
+    with Stack(lanes=0, home=home, model_store=model_store.root) as stack:
+        assert stack.state.engine_socket is not None
+        yield stack.state.engine_socket
+
+
+@pytest.fixture(scope="module")
+def stack(
+    model_store: ModelStore, engine_socket: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A running stack of one lane on the session's engine."""
+    home = tmp_path_factory.mktemp("stack")
+    (home / "phrases").symlink_to(_made_once("phrases"))
+    pipeline = {"engine_socket": engine_socket}
+    connector = {"sip": {"port": 5070, "rtp_port_first": 20000}}
+    with Stack(home=home, model_store=model_store.root, pipeline=pipeline, connector=connector) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def echo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack of one lane that echoes its callers; no models."""
+    connector = {"sip": {"port": 5080, "rtp_port_first": 20400}}
+    with Stack(echo=True, home=tmp_path_factory.mktemp("echo"), connector=connector) as running:
+        yield running
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A UDP port of 127.0.0.1 nobody had bound a moment ago, another each time."""
+    given: set[int] = set()
+
+    def choose() -> int:
+        while True:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in given:
+                given.add(port)
+                return port
+
+    return choose
+
+
+def _made_once(name: str) -> Path:
+    folder = HOME / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
