@@ -19,6 +19,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import click
 import grpc
@@ -52,7 +53,7 @@ class _Call:
         self.digits = 0
         self.call_id = ""
 
-    def send(self, **command: object) -> None:
+    def send(self, **command: Any) -> None:
         self.down.put_nowait(pb.ToConnector(call_id=self.call_id, **command))
 
     async def heartbeat(self) -> None:
@@ -100,7 +101,7 @@ class _Call:
             log.info("call %s %s", self.call_id, event)
 
 
-class EchoConversation(rpc.ConversationServicer):  # type: ignore[misc]
+class EchoConversation(rpc.ConversationServicer):
     """Conversation service without a conversation."""
 
     def __init__(self, transfer_target: str | None = None) -> None:
@@ -142,10 +143,11 @@ class EchoConversation(rpc.ConversationServicer):  # type: ignore[misc]
 
 async def serve_echo(settings: PipelineSettings) -> None:
     """Serves `settings.socket` until a signal arrives."""
-    server, servicer = bootstrap.server(settings.socket)
-    rpc.add_ConversationServicer_to_server(EchoConversation(settings.transfer_target), server)  # type: ignore[no-untyped-call]
+    server, healthiness = bootstrap.server(settings.socket)
+    servicer = EchoConversation(settings.transfer_target)
+    rpc.add_ConversationServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     await server.start()
-    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    await healthiness.set("", health_pb2.HealthCheckResponse.SERVING)
     notify.notify("READY=1")
     log.info("echoing on %s", settings.socket)
     await bootstrap.until_signal()
