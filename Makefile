@@ -1,0 +1,112 @@
+# Tellerline. `make` alone lists the targets; `make call` and `make test` are the two that matter.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+PROTOS := $(wildcard src/tellerline/rpc/*.proto)
+SCENARIO ?= first-call
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- what people run
+
+.PHONY: call
+call: setup models ## set up, start the stack, have the robot call it, and show the conversation
+	$(BIN)/tellerline up -- $(BIN)/tellerline call $(SCENARIO)
+
+.PHONY: up
+up: setup models ## set up and keep the stack running for a softphone; Ctrl-C stops it
+	$(BIN)/tellerline up
+
+.PHONY: doctor
+doctor: setup ## check machine, models, ports and devices, and say what to do
+	$(BIN)/tellerline doctor
+
+.PHONY: bench
+bench: setup models ## measure latency, barge-in, media, memory and word error rate against their budgets
+	$(BIN)/tellerline bench all
+
+.PHONY: test
+test: setup-test models lint ## run every check: lint, types, unit, integration and call tests
+	$(BIN)/python -m pytest
+
+# ---- what developers run
+
+.PHONY: lint
+lint: setup-test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: proto
+proto: setup-test ## generate the message classes from src/tellerline/rpc/*.proto
+	$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTOS)
+
+.PHONY: licences
+licences: setup ## write docs/licences.md from the installed packages and the models' manifest
+	$(BIN)/python scripts/licences.py
+
+.PHONY: lock
+lock: ## pin every dependency with its hashes (needs a package index)
+	$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv
+	$(call compile,requirements-build.in,requirements-build.lock,)
+	$(call compile,pyproject.toml,requirements.lock,)
+	$(call compile,pyproject.toml,requirements-test.lock,--extra test)
+
+# No index address is written: every site has its own.
+define compile
+	var/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --no-annotate --no-header $(3) $(1) -o $(2)
+endef
+
+.PHONY: clean
+clean: ## remove everything made here but the models
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
+	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/machine*
+
+# ---- set-up, step by step; each step leaves a stamp and is done once
+
+.PHONY: setup setup-test models
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.tested
+models: var/models/.taken
+
+var/machine var/machine-test: var/machine%: scripts/machine
+	@mkdir -p var
+	PYTHON=$(PYTHON) scripts/machine run $(patsubst -%,%,$*)
+	@touch $@
+
+$(VENV)/.tools: requirements-build.lock | var/machine
+	@echo "set-up 1 of 4: a virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements-build.lock
+	@touch $@
+
+$(VENV)/.dependencies: requirements.lock $(VENV)/.tools
+	@echo "set-up 2 of 4: locked dependencies, about 400 MB."
+	@echo "llama-cpp-python is compiled: about 8 minutes on two cores, the first time only (pip keeps the wheel)."
+	$(PIP) install --require-hashes --no-build-isolation -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.dependencies
+	@echo "set-up 3 of 4: tellerline itself"
+	$(PIP) install --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
+$(VENV)/.tested: requirements-test.lock $(VENV)/.installed | var/machine-test
+	@echo "set-up: what the tests need"
+	$(PIP) install --require-hashes --no-build-isolation -r requirements-test.lock
+	@touch $@
+
+var/models/.taken: models/starter.yml $(VENV)/.installed
+	@echo "set-up 4 of 4: the starter models, about 250 MB, checked by size and sha256"
+	$(BIN)/tellerline models take
+	@touch $@
