@@ -1,0 +1,57 @@
+"""What Tellerline says and listens for in each language: phrases, prompts and word lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from tellerline.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language's folder, read whole."""
+
+    code: str
+    # Fixed phrases by key.
+    phrases: dict[str, str]
+    # What the language model is told to be.
+    prompt: str
+    backchannels: frozenset[str]
+    dangling: frozenset[str]
+    goodbyes: frozenset[str]
+    numbers: frozenset[str]
+    one_is_a_pronoun_after: frozenset[str]
+    one_is_a_pronoun_before: frozenset[str]
+    units: frozenset[str]
+    dates: frozenset[str]
+
+
+@cache
+def load(code: str) -> Language:
+    """The language `code` ("en"). Raises SettingsError when there is no such folder."""
+    folder = resources.files(__name__) / code
+    if not (folder / "phrases.yml").is_file():
+        raise SettingsError(
+            f"language: {code!r} is not one of ours; there is a folder for each under language/"
+        )
+    words: dict[str, list[Any]] = yaml.safe_load((folder / "words.yml").read_text(encoding="utf-8"))
+    return Language(
+        code=code,
+        phrases=yaml.safe_load((folder / "phrases.yml").read_text(encoding="utf-8")),
+        prompt=(folder / "prompt.md").read_text(encoding="utf-8").strip(),
+        **{name: frozenset(str(word) for word in entries) for name, entries in words.items()},
+    )
+
+
+def words(text: str) -> list[str]:
+    """The words of `text`, lower case, apostrophes and inner hyphens kept, other punctuation gone."""
+    cleaned = "".join(c if c.isalnum() or c in "'-" else " " for c in text.lower().replace("’", "'"))
+    return [word.strip("'-") for word in cleaned.split() if word.strip("'-")]
+
+
+__all__ = ["Language", "load", "words"]

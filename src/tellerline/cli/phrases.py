@@ -1,0 +1,27 @@
+"""`tellerline phrases`: the fixed phrases as WAV files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def phrases() -> None:
+    """The fixed phrases callers hear."""
+
+
+@phrases.command()
+@click.option(
+    "--engine-socket", "--engine", type=click.Path(path_type=Path), required=True, help="Engine's socket."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for <key>.wav files.")
+@click.option("--language", "code", default="en", show_default=True, help="Language of the phrases.")
+def render(engine_socket: Path, out: Path, code: str) -> None:
+    """Render every phrase through the engine as 8 kHz mono WAV."""
+    from tellerline.pipeline.phrases import render_at, write_wavs
+
+    written = write_wavs(asyncio.run(render_at(engine_socket, code)), out)
+    click.echo(f"{out}: {len(written)} phrases")

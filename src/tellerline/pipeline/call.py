@@ -1,0 +1,100 @@
+"""What the processors of one call share: its ids, the wire to the connector, the turn clock, its watchers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pipecat.frames.frames import Frame
+
+from tellerline import language
+from tellerline.pipeline.engine import Engine
+from tellerline.pipeline.phrases import Phrases
+from tellerline.pipeline.playout import Playout
+from tellerline.pipeline.timing import TurnClock
+from tellerline.pipeline.voice import EchoLevel
+from tellerline.pipeline.watching import Watchers
+from tellerline.rpc import conversation_pb2 as pb
+from tellerline.settings import PipelineSettings
+
+
+class Call:
+    """One attached call."""
+
+    def __init__(
+        self,
+        call_id: str,
+        attach: pb.Attach,
+        settings: PipelineSettings,
+        engine: Engine,
+        phrases: Phrases,
+        watchers: Watchers,
+    ) -> None:
+        self.call_id = call_id
+        self.attach = attach
+        self.settings = settings
+        self.engine = engine
+        self.phrases = phrases
+        self.language = language.load(settings.language)
+        self.clock = TurnClock()
+        self.turn_id = 0
+        # From the confirmation of a turn until its answer was heard or flushed, the bot has the floor.
+        self.answering = False
+        self.end_reason = ""
+        self.down: asyncio.Queue[pb.ToConnector | None] = asyncio.Queue()
+        self.heard_frames: asyncio.Queue[Frame] = asyncio.Queue()
+        self.playout: Playout[Frame] = Playout(self.heard_frames.put_nowait)
+        self._watchers = watchers
+        self.echo = EchoLevel()
+        # Where the caller's audio stands, in milliseconds since the stream was attached.
+        self.heard_ms = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        # Called when a confirmed turn was not answered within `turn_deadline_ms`.
+        self.on_deadline: Callable[[], None] = lambda: None
+        # What the current answer was meant to say, for BotSpoke.
+        self.queued_text: list[str] = []
+
+    @property
+    def bot_has_floor(self) -> bool:
+        """Whether an answer is due or being played."""
+        return self.answering or self.playout.unheard
+
+    def expect_answer(self) -> None:
+        """A turn was confirmed: its answer must start before the deadline."""
+        self.answering = True
+        self._stop_deadline()
+        seconds = self.settings.limits.turn_deadline_ms / 1000
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self.on_deadline)
+
+    def answer_starts(self) -> None:
+        """The first audio of an answer goes out."""
+        self.answering = True
+        self._stop_deadline()
+
+    def answer_ends(self) -> None:
+        """The answer was heard, or dropped."""
+        self.answering = False
+        self._stop_deadline()
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def send(self, **command: Any) -> None:
+        """Queues one command for the connector."""
+        self.down.put_nowait(pb.ToConnector(call_id=self.call_id, turn_id=self.turn_id, **command))
+
+    def publish(self, **event: Any) -> None:
+        """Tells the watchers."""
+        self._watchers.publish(
+            pb.ConversationEvent(
+                call_id=self.call_id,
+                sip_call_id=self.attach.sip_call_id,
+                turn_id=self.turn_id,
+                at_ns=time.monotonic_ns(),
+                **event,
+            )
+        )

@@ -1,0 +1,99 @@
+"""Cuts the language model's stream into clauses to speak: a short first one, then whole sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
+
+from tellerline.pipeline.guards import FigureGuard, RambleGuard
+
+# Piper makes a 0.6 s clause in 55-97 ms and a 3 s sentence in 200-280 ms (docs/latency.md): the first
+# audio must not wait for a sentence. Fewer than three words would run dry before the next clause is made.
+FIRST_CLAUSE_WORDS = 3
+FIRST_CLAUSE_MAX_WORDS = 7
+
+_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s")
+_CLAUSE_END = re.compile(r"[,;:.!?–—]+[\"')\]]*\s")
+# Markup and emoji that a voice cannot speak.
+_UNSPEAKABLE = re.compile(r"[*_#`<>|\\~^\[\]{}\U00010000-\U0010ffff]")
+
+
+class ClauseAggregator(BaseTextAggregator):  # type: ignore[misc]
+    """A pipecat text aggregator whose output is fit to be spoken.
+
+    A clause with a figure in it is replaced by `instead_of_figures` and ends the answer; what comes
+    after the guards have closed an answer is swallowed. `guarded(name)` counts what was replaced.
+    """
+
+    def __init__(self, figures: FigureGuard, instead_of_figures: str, guarded: Callable[[str], None]) -> None:
+        super().__init__()
+        self._figures = figures
+        self._instead_of_figures = instead_of_figures
+        self._guarded = guarded
+        self._clear()
+
+    def _clear(self) -> None:
+        self._text = ""
+        self._spoken = 0
+        self._closed = False
+        self._ramble = RambleGuard()
+
+    @property
+    def text(self) -> Aggregation:
+        """What is waiting for its end."""
+        return Aggregation(self._text, TextType.SENTENCE)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the answer has been cut: more text is not worth generating."""
+        return self._closed
+
+    async def aggregate(self, text: str) -> AsyncIterator[Aggregation]:
+        """Yields each clause that `text` completes."""
+        self._text += text
+        while not self._closed and (length := self._complete()):
+            clause, self._text = self._text[:length], self._text[length:]
+            if fit := self._fit(clause):
+                yield Aggregation(fit, TextType.SENTENCE)
+
+    def _complete(self) -> int:
+        if self._spoken:
+            end = _SENTENCE_END.search(self._text)
+            return end.end() if end else 0
+        for end in _CLAUSE_END.finditer(self._text):
+            if len(self._text[: end.end()].split()) >= FIRST_CLAUSE_WORDS or self._text[end.start()] in ".!?":
+                return end.end()
+        words = list(re.finditer(r"\S+\s+", self._text))
+        return words[FIRST_CLAUSE_MAX_WORDS - 1].end() if len(words) > FIRST_CLAUSE_MAX_WORDS else 0
+
+    def _fit(self, clause: str) -> str:
+        clause = " ".join(_UNSPEAKABLE.sub(" ", clause).split())
+        if not clause:
+            return ""
+        if self._figures.speaks_figures(clause):
+            self._guarded("figures")
+            self._closed = True
+            return self._instead_of_figures
+        if not self._ramble.allows(clause):
+            self._guarded("ramble")
+            self._closed = True
+            return ""
+        self._spoken += 1
+        return clause
+
+    async def flush(self) -> Aggregation | None:
+        """The rest of the answer, and ready for the next."""
+        rest, closed = self._text, self._closed
+        fit = "" if closed else self._fit(rest)
+        self._clear()
+        return Aggregation(fit, TextType.SENTENCE) if fit else None
+
+    async def handle_interruption(self) -> None:
+        """Forgets the answer."""
+        self._clear()
+
+    async def reset(self) -> None:
+        """Forgets the answer."""
+        self._clear()

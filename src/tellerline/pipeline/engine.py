@@ -1,0 +1,162 @@
+"""The pipeline's side of the engine: one channel, its services, and streams that can be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tellerline import bootstrap
+from tellerline.errors import EngineUnavailable, LanguageModelError, SynthesisError
+from tellerline.rpc import engine_pb2 as pb
+from tellerline.rpc import engine_pb2_grpc as rpc
+
+log = logging.getLogger(__name__)
+
+SHORT_SECONDS = 2.0
+# An utterance longer than this has its words, whatever the caller goes on to say.
+UTTERANCE_SECONDS = 120.0
+SYNTHESIS_SECONDS = 10.0
+
+
+class Engine:
+    """The engine behind one unix socket. Opens no connection until the first request."""
+
+    def __init__(self, socket: Path) -> None:
+        self._channel = bootstrap.channel(socket)
+        self._slots = rpc.EngineStub(self._channel)
+        self._recognition = rpc.RecognitionStub(self._channel)
+        self._model = rpc.LanguageModelStub(self._channel)
+        self._synthesis = rpc.SynthesisStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._prefix = ""
+
+    async def close(self) -> None:
+        """Closes the channel, cancelling what runs on it."""
+        await self._channel.close()
+
+    async def is_serving(self) -> bool:
+        """Whether the engine answers and reports SERVING."""
+        try:
+            reply = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=SHORT_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def reserve(self, call_id: str) -> pb.ReserveReply:
+        """Takes or refreshes a call's slot. Raises EngineUnavailable when the engine does not answer."""
+        try:
+            return await self._slots.Reserve(pb.ReserveRequest(call_id=call_id), timeout=SHORT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise EngineUnavailable(
+                f"engine: Reserve failed ({error.code().name}); is it running?"
+            ) from error
+
+    async def release(self, call_id: str) -> None:
+        """Gives the slot back; an engine that is gone has forgotten it anyway."""
+        try:
+            await self._slots.Release(pb.ReleaseRequest(call_id=call_id), timeout=SHORT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            log.info("call %s: slot not released (%s); it lapses", call_id, error.code().name)
+
+    async def open_prefix(self, prompt: str) -> None:
+        """Evaluates the system prompt once; later generations share it."""
+        request = pb.OpenPrefixRequest(messages=[pb.Message(role="system", content=prompt)])
+        try:
+            reply = await self._model.OpenPrefix(request, timeout=60)
+        except grpc.aio.AioRpcError as error:
+            raise EngineUnavailable(f"engine: OpenPrefix failed ({error.code().name})") from error
+        self._prefix = reply.prefix
+
+    def recognise(
+        self, call_id: str, turn_id: int, language: str, heard: Callable[[pb.Transcript | None], None]
+    ) -> Utterance:
+        """Opens one utterance; `heard` gets each transcript, and None when the recogniser is gone."""
+        return Utterance(self._recognition, call_id, turn_id, language, heard)
+
+    async def generate(
+        self, call_id: str, turn_id: int, messages: list[pb.Message], sampling: pb.Sampling, seconds: float
+    ) -> AsyncIterator[str]:
+        """Text of the answer, piece by piece. Closing the iterator stops the model.
+
+        Raises LanguageModelError when the engine fails or `seconds` pass.
+        """
+        request = pb.GenerateRequest(
+            call_id=call_id, turn_id=turn_id, prefix=self._prefix, messages=messages, sampling=sampling
+        )
+        stream = self._model.Generate(request, timeout=seconds)
+        try:
+            async for reply in stream:
+                if reply.WhichOneof("reply") == "text":
+                    yield reply.text
+        except grpc.aio.AioRpcError as error:
+            raise LanguageModelError(f"engine: generation failed ({error.code().name})") from error
+        finally:
+            stream.cancel()
+
+    async def synthesise(
+        self, text: str, call_id: str = "", turn_id: int = 0, fixed_phrase: bool = False
+    ) -> AsyncIterator[pb.SynthesizeReply]:
+        """Audio and word offsets of one clause as they are made. Raises SynthesisError."""
+        request = pb.SynthesizeRequest(call_id=call_id, turn_id=turn_id, text=text, fixed_phrase=fixed_phrase)
+        stream = self._synthesis.Synthesize(request, timeout=SYNTHESIS_SECONDS)
+        try:
+            async for reply in stream:
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise SynthesisError(f"engine: synthesis failed ({error.code().name})") from error
+        finally:
+            stream.cancel()
+
+
+class Utterance:
+    """One recognition stream: audio in, a transcript for each finalise."""
+
+    def __init__(
+        self,
+        recognition: rpc.RecognitionStub,
+        call_id: str,
+        turn_id: int,
+        language: str,
+        heard: Callable[[pb.Transcript | None], None],
+    ) -> None:
+        self._ids = {"call_id": call_id, "turn_id": turn_id}
+        self._heard = heard
+        self._requests: asyncio.Queue[pb.RecognizeRequest | None] = asyncio.Queue()
+        self._put(start=pb.RecognizeStart(language=language))
+        self._stream = recognition.Recognize(self._outgoing(), timeout=UTTERANCE_SECONDS)
+        self._reader = asyncio.create_task(self._read())
+
+    def _put(self, **request: object) -> None:
+        self._requests.put_nowait(pb.RecognizeRequest(**self._ids, **request))
+
+    def audio(self, pcm: bytes) -> None:
+        """Adds caller audio: S16LE at 8 kHz, any length."""
+        self._put(audio=pcm)
+
+    def finalise(self, sequence: int) -> None:
+        """Asks for the text of all audio so far; supersedes an unanswered request."""
+        self._put(finalize=pb.Finalize(sequence=sequence))
+
+    def close(self) -> None:
+        """Ends the stream; nothing more is heard from it."""
+        self._heard = lambda _: None
+        self._requests.put_nowait(None)
+        self._stream.cancel()
+        self._reader.cancel()
+
+    async def _outgoing(self) -> AsyncIterator[pb.RecognizeRequest]:
+        while (request := await self._requests.get()) is not None:
+            yield request
+
+    async def _read(self) -> None:
+        try:
+            async for reply in self._stream:
+                self._heard(reply.transcript)
+        except grpc.aio.AioRpcError as error:
+            log.warning("recognition failed (%s)", error.code().name)
+        self._heard(None)

@@ -1,0 +1,76 @@
+"""Fixed phrases rendered through the engine: kept in memory by the pipeline, as WAV for the connector."""
+
+from __future__ import annotations
+
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellerline import language
+from tellerline.pipeline.engine import Engine
+from tellerline.rpc import engine_pb2 as pb
+
+RATE_HZ = 8000
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One phrase: S16LE PCM at 8 kHz and its words' places in it."""
+
+    text: str
+    pcm: bytes
+    words: tuple[pb.SpokenWord, ...]
+
+
+class Phrases:
+    """Every fixed phrase of a language, rendered."""
+
+    def __init__(self, rendered: dict[str, Rendered]) -> None:
+        self._by_key = rendered
+        self._by_text = {phrase.text: phrase for phrase in rendered.values()}
+
+    def text(self, key: str) -> str:
+        """What phrase `key` says."""
+        return self._by_key[key].text
+
+    def find(self, text: str) -> Rendered | None:
+        """The rendering of exactly `text`, if it is a fixed phrase."""
+        return self._by_text.get(text)
+
+
+async def render(engine: Engine, words: language.Language) -> dict[str, Rendered]:
+    """All phrases of a language through the engine. Raises SynthesisError."""
+    return {key: await _render_one(engine, text) for key, text in words.phrases.items()}
+
+
+async def _render_one(engine: Engine, text: str) -> Rendered:
+    pcm, words = bytearray(), []
+    async for reply in engine.synthesise(text, fixed_phrase=True):
+        pcm += reply.pcm
+        words.extend(reply.words)
+    return Rendered(text, bytes(pcm), tuple(words))
+
+
+async def render_at(socket: Path, code: str) -> dict[str, Rendered]:
+    """All phrases of language `code` through the engine at `socket`. Raises SynthesisError."""
+    engine = Engine(socket)
+    try:
+        return await render(engine, language.load(code))
+    finally:
+        await engine.close()
+
+
+def write_wavs(rendered: dict[str, Rendered], folder: Path) -> list[Path]:
+    """Writes each phrase as <key>.wav (8 kHz mono S16) into `folder`, replacing each file whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_wav(folder / f"{key}.wav", phrase.pcm) for key, phrase in rendered.items()]
+
+
+def _write_wav(path: Path, pcm: bytes) -> Path:
+    partial = path.with_suffix(".part")
+    with wave.open(str(partial), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(pcm)
+    return partial.replace(path)

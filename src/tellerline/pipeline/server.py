@@ -1,0 +1,230 @@
+"""Serves conversations to a connector: admission, one pipecat pipeline a call, health and watching."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+from grpc_health.v1 import health_pb2
+from pipecat.frames.frames import Frame, InterruptionFrame, TTSSpeakFrame
+from pipecat.workers.runner import WorkerRunner
+
+from tellerline import bootstrap, language
+from tellerline.errors import EngineUnavailable, TellerlineError
+from tellerline.monitoring import metrics
+from tellerline.monitoring.notify import notify
+from tellerline.pipeline.build import Models, build
+from tellerline.pipeline.call import Call
+from tellerline.pipeline.engine import Engine
+from tellerline.pipeline.frames import HangUpFrame
+from tellerline.pipeline.phrases import Phrases, render
+from tellerline.pipeline.voice import TurnModel, VoiceModel
+from tellerline.pipeline.watching import Watchers
+from tellerline.rpc import conversation_pb2 as pb
+from tellerline.rpc import conversation_pb2_grpc as rpc
+from tellerline.settings import PipelineSettings
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 0.5
+# Without any message from the connector for this long, it is dead.
+SILENT_PEER_SECONDS = 1.5
+RESERVE_SECONDS = 5.0
+ENGINE_CHECK_SECONDS = 1.0
+# pipecat waits for its EndFrame without a limit (pipecat PR 5211); a call must not.
+END_SECONDS = 3.0
+
+
+class Conversations(rpc.ConversationServicer):  # type: ignore[misc]
+    """The Conversation service of one lane."""
+
+    def __init__(self, settings: PipelineSettings, engine: Engine, models: Models, phrases: Phrases) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._models = models
+        self._phrases = phrases
+        self._watchers = Watchers()
+
+    async def Admit(self, request: pb.AdmitRequest, context: grpc.aio.ServicerContext) -> pb.AdmitReply:
+        """Takes the engine's slot for a call about to be answered."""
+        try:
+            reply = await self._engine.reserve(request.call_id)
+        except EngineUnavailable:
+            return pb.AdmitReply(admitted=False, reason="engine unavailable", retry_after_seconds=5)
+        return pb.AdmitReply(
+            admitted=reply.reserved,
+            reason=reply.reason,
+            retry_after_seconds=reply.retry_after_seconds,
+            free_slots=reply.free_slots,
+        )
+
+    async def Watch(
+        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ConversationEvent]:
+        """Streams what is said, where the site allows it."""
+        if not self._settings.allow_watch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "watching is off: set allow_watch")
+        async for event in self._watchers.watch(request.sip_call_id):
+            yield event
+
+    async def Converse(
+        self, requests: AsyncIterator[pb.FromConnector], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ToConnector]:
+        """One call, from Attach to the end of the stream."""
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("event") != "attach":
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Attach")
+            return
+        call = Call(first.call_id, first.attach, self._settings, self._engine, self._phrases, self._watchers)
+        running = asyncio.create_task(_Running(call, self._models).run(requests))
+        metrics.PIPELINE_CALLS.inc()
+        try:
+            while (command := await call.down.get()) is not None:
+                yield command
+        finally:
+            metrics.PIPELINE_CALLS.dec()
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+class _Running:
+    """Everything that runs while one call is attached."""
+
+    def __init__(self, call: Call, models: Models) -> None:
+        self._call = call
+        self._conversation = build(call, models)
+        self._heard_ns = time.monotonic_ns()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, requests: AsyncIterator[pb.FromConnector]) -> None:
+        call = self._call
+        runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+        await runner.add_workers(self._conversation.worker)
+        started = asyncio.Event()
+        self._conversation.worker.add_event_handler("on_pipeline_started", lambda *_: started.set())
+        running = asyncio.create_task(runner.run())
+        call.on_deadline = lambda: self._queue(InterruptionFrame(), *self._phrase("apology"))
+        call.send(attached=pb.Attached())
+        call.publish(attached=call.attach)
+        log.info("call %s attached, resume=%s", call.call_id, call.attach.resume)
+        keeping = [
+            asyncio.create_task(work) for work in (self._beat(), self._keep_slot(), self._limit_length())
+        ]
+        try:
+            await started.wait()
+            await self._greet()
+            await self._read(requests)
+        finally:
+            for task in [*keeping, *self._tasks]:
+                task.cancel()
+            call.answer_ends()
+            await self._end(running)
+            call.publish(ended=pb.CallEnded(reason=call.end_reason or "hung up"))
+            await call.engine.release(call.call_id)
+            call.down.put_nowait(None)
+            log.info("call %s ended", call.call_id)
+
+    async def _read(self, requests: AsyncIterator[pb.FromConnector]) -> None:
+        iterator = aiter(requests)
+        while True:
+            try:
+                message = await asyncio.wait_for(anext(iterator), SILENT_PEER_SECONDS)
+            except (StopAsyncIteration, TimeoutError):
+                return
+            match message.WhichOneof("event"):
+                case "caller_hung_up":
+                    self._call.end_reason = self._call.end_reason or "caller"
+                    return
+                case "transfer_progress" if message.transfer_progress.final:
+                    if message.transfer_progress.sip_status >= 300:
+                        self._queue(*self._phrase("nobody_free"))
+                case _:
+                    await self._conversation.input.receive(message)
+
+    async def _greet(self) -> None:
+        self._queue(*self._phrase("resumed" if self._call.attach.resume else "greeting"))
+
+    def _phrase(self, key: str) -> list[Frame]:
+        return [TTSSpeakFrame(self._call.phrases.text(key))]
+
+    def _queue(self, *frames: Frame) -> None:
+        task = asyncio.create_task(self._conversation.worker.queue_frames(list(frames)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _beat(self) -> None:
+        while True:
+            self._call.send(heartbeat=pb.Heartbeat(sent_ns=time.monotonic_ns()))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _keep_slot(self) -> None:
+        while True:
+            with contextlib.suppress(EngineUnavailable):
+                await self._call.engine.reserve(self._call.call_id)
+            await asyncio.sleep(RESERVE_SECONDS)
+
+    async def _limit_length(self) -> None:
+        await asyncio.sleep(self._call.settings.limits.max_call_seconds)
+        self._queue(InterruptionFrame(), *self._phrase("too_long"), HangUpFrame(reason="too_long"))
+
+    async def _end(self, running: asyncio.Task[None]) -> None:
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._conversation.worker.cancel()
+                await running
+        except (TimeoutError, asyncio.CancelledError):
+            running.cancel()
+
+
+async def serve(settings: PipelineSettings) -> None:
+    """Runs the pipeline daemon until a signal. SERVING once phrases are rendered, while the engine serves."""
+    engine = Engine(settings.engine_socket)
+    models = Models(VoiceModel(), TurnModel())
+    words = language.load(settings.language)
+    server, health = bootstrap.server(settings.socket)
+    await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    rendered = await _wait_for_engine(engine, words)
+    rpc.add_ConversationServicer_to_server(Conversations(settings, engine, models, Phrases(rendered)), server)
+    await server.start()
+    watching = asyncio.create_task(_follow_engine(engine, words, health))
+    notify("READY=1")
+    log.info("serving conversations on %s", settings.socket)
+    await bootstrap.until_signal()
+    notify("STOPPING=1")
+    watching.cancel()
+    await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    await server.stop(grace=0.5)
+    await engine.close()
+    models.turn.close()
+
+
+async def _wait_for_engine(engine: Engine, words: language.Language):  # type: ignore[no-untyped-def]
+    while True:
+        try:
+            if await engine.is_serving():
+                await engine.open_prefix(words.prompt)
+                return await render(engine, words)
+        except TellerlineError as error:
+            log.warning("the engine is not ready: %s", error)
+        await asyncio.sleep(ENGINE_CHECK_SECONDS)
+
+
+async def _follow_engine(engine: Engine, words: language.Language, health: object) -> None:
+    serving = False
+    while True:
+        now = await engine.is_serving()
+        if now and not serving:
+            # A restarted engine has lost its prefix cache.
+            with contextlib.suppress(TellerlineError):
+                await engine.open_prefix(words.prompt)
+        if now != serving:
+            serving = now
+            status = health_pb2.HealthCheckResponse
+            await health.set("", status.SERVING if now else status.NOT_SERVING)  # type: ignore[attr-defined]
+            log.info("engine %s", "serving" if now else "away")
+        await asyncio.sleep(ENGINE_CHECK_SECONDS)

@@ -1,0 +1,192 @@
+"""pipecat services over the engine: language model and speech synthesis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    EagerEndOfTurnCancelFrame,
+    Frame,
+    LLMContextFrame,
+    SystemFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.openai.base_llm import BaseOpenAILLMService
+from pipecat.services.settings import TTSSettings
+from pipecat.services.tts_service import TTSService
+from pipecat.utils.text.base_text_aggregator import TextType
+
+from tellerline.errors import LanguageModelError, SynthesisError
+from tellerline.monitoring import metrics
+from tellerline.pipeline.call import Call
+from tellerline.pipeline.clauses import ClauseAggregator
+from tellerline.pipeline.guards import FigureGuard
+from tellerline.rpc import engine_pb2 as pb
+
+RATE_HZ = 8000
+# Turns of the conversation the model is shown; each prompt token costs about 1 ms on the two-core box.
+CONTEXT_MESSAGES = 6
+# Two sentences fit; a rambling model is not left running behind the ramble guard.
+MAX_TOKENS = 60
+
+
+class EngineLLMService(BaseOpenAILLMService):  # type: ignore[misc]
+    """The engine's language model as a pipecat (OpenAI-style) service.
+
+    Text of a speculative inference leaves at once, to be synthesised behind SpeechGate; pipecat's own
+    gate still withdraws speculative tool calls.
+    """
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(settings=BaseOpenAILLMService.Settings(model="engine"))
+        self._call = call
+
+    def create_client(self, **_: Any) -> None:
+        """No HTTP client: the engine is spoken to over gRPC."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Marks when thinking starts."""
+        if isinstance(frame, LLMContextFrame) and direction is FrameDirection.DOWNSTREAM:
+            self._call.clock.mark("thinking_started", time.monotonic_ns())
+        await super().process_frame(frame, direction)
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Lets text past pipecat's gate, which only sees the verdicts it needs for tool calls."""
+        if isinstance(frame, SystemFrame):
+            await super().push_frame(frame, direction)
+        else:
+            await FrameProcessor.push_frame(self, frame, direction)
+
+    async def get_chat_completions(self, context: LLMContext) -> AsyncIterator[ChatCompletionChunk]:
+        """The engine's answer to `context` as OpenAI chunks."""
+        return self._chunks(context)
+
+    async def _chunks(self, context: LLMContext) -> AsyncIterator[ChatCompletionChunk]:
+        answer = self._call.engine.generate(
+            self._call.call_id,
+            self._call.turn_id,
+            _messages(context),
+            pb.Sampling(max_tokens=MAX_TOKENS),
+            self._call.settings.limits.turn_deadline_ms / 1000,
+        )
+        spoken = False
+        try:
+            async for text in answer:
+                spoken = spoken or bool(text.strip())
+                yield _chunk(text)
+        except LanguageModelError:
+            metrics.PIPELINE_TURNS.labels("model_failed").inc()
+        finally:
+            await answer.aclose()  # type: ignore[attr-defined]
+        if not spoken:
+            await self.push_frame(TTSSpeakFrame(self._call.phrases.text("apology")))
+
+
+def _messages(context: LLMContext) -> list[pb.Message]:
+    recent: list[pb.Message] = []
+    for message in context.get_messages()[-CONTEXT_MESSAGES:]:
+        if isinstance(message, dict) and isinstance(content := message.get("content"), str):
+            role = str(message["role"])
+            recent.append(
+                pb.Message(role=role if role in ("system", "assistant") else "user", content=content)
+            )
+    while recent and recent[0].role == "assistant":
+        recent.pop(0)
+    return recent
+
+
+def _chunk(text: str) -> ChatCompletionChunk:
+    # model_construct skips validation: 4 µs a token instead of 30.
+    delta = ChoiceDelta.model_construct(content=text, tool_calls=None)
+    return ChatCompletionChunk.model_construct(
+        choices=[Choice.model_construct(delta=delta, index=0)], usage=None, model="engine"
+    )
+
+
+class EngineTTSService(TTSService):  # type: ignore[misc]
+    """The engine's voice as a pipecat service: clause first, fixed phrases from memory.
+
+    Each word's text frame follows its audio, so an interruption leaves in the context what was played.
+    """
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(
+            sample_rate=RATE_HZ,
+            push_start_frame=True,
+            push_stop_frames=True,
+            push_text_frames=True,
+            max_consecutive_zero_audio_contexts=0,
+            # An answer may wait for the model between clauses; its context must not end meanwhile.
+            stop_frame_timeout_s=10.0,
+            settings=TTSSettings(model="engine", voice=None, language=None),
+        )
+        self._call = call
+        self._text_aggregator = ClauseAggregator(
+            FigureGuard(call.language),
+            call.phrases.text("no_figures"),
+            lambda guard: metrics.PIPELINE_GUARDED.labels(guard).inc(),
+        )
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """A withdrawn speculation stops synthesis as an interruption would."""
+        if isinstance(frame, EagerEndOfTurnCancelFrame):
+            await self._start_interruption()
+            await self._handle_interruption(frame, direction)
+        await super().process_frame(frame, direction)
+
+    async def _push_spoken_text(
+        self, src_frame: AggregatedTextFrame, text: str, context_id: str, append_to_context: bool
+    ) -> None:
+        # Words were interleaved with the audio by run_tts; only the ordering slot is left to complete.
+        for frame in self._aggregated_frame_sequencer.complete_spoken_slot():
+            await self.push_frame(frame)
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        """Audio of one clause with its words in place."""
+        clock = self._call.clock
+        clock.mark("first_clause", time.monotonic_ns())
+        append = self._tts_contexts[context_id].append_to_context
+        if phrase := self._call.phrases.find(text.strip()):
+            for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
+                yield frame
+            return
+        sent_ms = 0
+        stream = self._call.engine.synthesise(text.strip(), self._call.call_id, self._call.turn_id)
+        try:
+            async for reply in stream:
+                for frame in interleaved(reply.pcm, reply.words, sent_ms, context_id, append):
+                    yield frame
+                sent_ms += len(reply.pcm) * 1000 // (2 * RATE_HZ)
+        except SynthesisError:
+            metrics.PIPELINE_TURNS.labels("synthesis_failed").inc()
+            if not sent_ms and (apology := self._call.phrases.find(self._call.phrases.text("apology"))):
+                for frame in interleaved(apology.pcm, apology.words, 0, context_id, append):
+                    yield frame
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+
+def interleaved(
+    pcm: bytes, words: Iterable[pb.SpokenWord], from_ms: int, context_id: str, append_to_context: bool
+) -> Iterator[Frame]:
+    """Frames of `pcm` (which starts `from_ms` into the reply), each word's text right after its audio."""
+    done = 0
+    for word in words:
+        end = min(len(pcm), max(done, (word.end_ms - from_ms) * RATE_HZ // 1000 * 2))
+        if end > done:
+            yield TTSAudioRawFrame(pcm[done:end], RATE_HZ, 1, context_id=context_id)
+            done = end
+        frame = TTSTextFrame(word.text, TextType.WORD, context_id=context_id)
+        frame.append_to_context = append_to_context
+        yield frame
+    if done < len(pcm):
+        yield TTSAudioRawFrame(pcm[done:], RATE_HZ, 1, context_id=context_id)

@@ -1,0 +1,415 @@
+"""Turn taking: who speaks when. A state machine without I/O or clocks; events carry milliseconds.
+
+Theory of operation. Every 32 ms of the caller's audio arrives as a Window with Silero's speech
+probability. Voice for `start_ms` opens an utterance: recognition starts and, while the bot has the
+floor, its play-out pauses at once. The first window below the threshold asks the recogniser for
+the text so far, about 60 ms after the last sound. Words take the floor from the bot (Interrupt)
+and start a speculative answer (Speculate); a cough, an empty transcript or a backchannel gives the
+floor back (ResumePlayout). Voice that goes on withdraws the speculation; the next silence asks for
+the text again, and only a text that differs is thought about again. The turn ends (Confirm) after
+`stop_ms` of silence when the turn model calls it complete, else after `incomplete_stop_ms`.
+
+    idle ──voice──▶ speech ◀──voice──┐
+      ▲               └──silence──▶ pause ──confirmed, or no words──▶ idle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+
+from tellerline import language
+from tellerline.settings import CallLimits, TurnSettings
+
+WINDOW_MS = 32
+# Silero's own recommendation: a lower threshold to leave speech than to enter it.
+SPEECH_PROBABILITY = 0.5
+SILENCE_PROBABILITY = 0.35
+# Speech over the bot this long asks for its words without waiting for a silence.
+OVERLAP_RECOGNITION_MS = 480
+
+
+# ---- events
+
+
+@dataclass(frozen=True)
+class Window:
+    """32 ms of caller audio ending at `at_ms`. `bot_has_floor`: an answer is due or being played."""
+
+    at_ms: int
+    probability: float
+    bot_has_floor: bool = False
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The recogniser's answer to FinalizeRecognition(sequence); empty text means no speech."""
+
+    at_ms: int
+    sequence: int
+    text: str
+
+
+@dataclass(frozen=True)
+class RecognitionFailed:
+    """The recogniser is gone; the utterance is lost."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The turn model's answer to CheckTurn(sequence)."""
+
+    at_ms: int
+    sequence: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class KeyPressed:
+    """A keypad digit: it acts at once and voids whatever was being said."""
+
+    at_ms: int
+
+
+Event = Window | Transcript | RecognitionFailed | Verdict | KeyPressed
+
+
+# ---- actions
+
+
+@dataclass(frozen=True)
+class PausePlayout:
+    """Silence the bot at once; keep what it has not said."""
+
+
+@dataclass(frozen=True)
+class ResumePlayout:
+    """Let the bot go on where it was paused."""
+
+
+@dataclass(frozen=True)
+class StartRecognition:
+    """Open an utterance, with the audio since `since_ms`."""
+
+    since_ms: int
+
+
+@dataclass(frozen=True)
+class FinalizeRecognition:
+    """Ask for the text of the utterance so far."""
+
+    sequence: int
+    last_sound_ms: int
+
+
+@dataclass(frozen=True)
+class StopRecognition:
+    """Close the utterance."""
+
+
+@dataclass(frozen=True)
+class CheckTurn:
+    """Ask the turn model whether the caller has finished."""
+
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """The caller took the floor: flush the bot, open the caller's turn."""
+
+
+@dataclass(frozen=True)
+class Speculate:
+    """Start answering `text`, to be held until Confirm."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Throw the speculative answer away."""
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """The turn is over with `text`; an answer speculated for it may be heard."""
+
+    text: str
+    last_sound_ms: int
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """The caller's turn came to nothing."""
+
+    # "unheard": no words in the end; "failed": the recogniser is gone; "key": a digit took its place.
+    why: Literal["unheard", "failed", "key"]
+
+
+@dataclass(frozen=True)
+class PromptSilentCaller:
+    """Nobody has spoken for a while; `last` asks for a goodbye."""
+
+    last: bool
+
+
+Action = (
+    PausePlayout
+    | ResumePlayout
+    | StartRecognition
+    | FinalizeRecognition
+    | StopRecognition
+    | CheckTurn
+    | Interrupt
+    | Speculate
+    | Withdraw
+    | Confirm
+    | Abandon
+    | PromptSilentCaller
+)
+
+
+class State(Enum):
+    """Where the caller is in an utterance."""
+
+    IDLE = auto()
+    SPEECH = auto()
+    PAUSE = auto()
+
+
+def normalised(text: str) -> str:
+    """`text` as compared between a speculation and its confirmation: words only, lower case."""
+    return " ".join(language.words(text))
+
+
+class TurnTaking:
+    """The turn-taking state of one call. Feed events to `handle`; do what it yields, in order."""
+
+    def __init__(self, turns: TurnSettings, limits: CallLimits, words: language.Language) -> None:
+        self._settings = turns
+        self._limits = limits
+        self._words = words
+        self._start_windows = max(1, round(turns.start_ms / WINDOW_MS))
+        self.state = State.IDLE
+        self._sequence = 0
+        self._prompts = 0
+        self._idle_since_ms: int | None = None
+        self._reset()
+
+    def handle(self, event: Event) -> list[Action]:
+        """What to do now that `event` has happened."""
+        match event:
+            case Window():
+                return list(self._on_window(event))
+            case Transcript():
+                return list(self._on_transcript(event))
+            case Verdict():
+                return list(self._on_verdict(event))
+            case RecognitionFailed():
+                return list(self._on_recognition_failed(event))
+            case KeyPressed():
+                return list(self._on_key(event))
+
+    # ---- windows
+
+    def _on_window(self, window: Window) -> Iterator[Action]:
+        voice = window.probability >= SPEECH_PROBABILITY
+        self._voiced = self._voiced + 1 if voice else 0
+        step: Callable[[Window], Iterator[Action]] = {
+            State.IDLE: self._while_idle,
+            State.SPEECH: self._while_speech,
+            State.PAUSE: self._while_pause,
+        }[self.state]
+        yield from step(window)
+
+    def _while_idle(self, window: Window) -> Iterator[Action]:
+        if self._voiced >= self._start_windows:
+            self._bot_had_floor = window.bot_has_floor
+            yield StartRecognition(window.at_ms - self._voiced * WINDOW_MS)
+            if window.bot_has_floor:
+                self._paused_at_ms = window.at_ms
+                yield PausePlayout()
+            self.state = State.SPEECH
+            self._speech_since_ms = window.at_ms
+            self._idle_since_ms = None
+        elif window.bot_has_floor or self._voiced:
+            self._idle_since_ms = None
+        elif self._idle_since_ms is None:
+            self._idle_since_ms = window.at_ms
+        elif window.at_ms - self._idle_since_ms >= self._limits.silence_prompt_seconds * 1000:
+            self._idle_since_ms = None
+            self._prompts += 1
+            yield PromptSilentCaller(last=self._prompts > self._limits.silence_prompts)
+
+    def _while_speech(self, window: Window) -> Iterator[Action]:
+        if window.probability < SILENCE_PROBABILITY:
+            self.state = State.PAUSE
+            self._last_sound_ms = window.at_ms - WINDOW_MS
+            self._text = None
+            self._complete = None
+            yield self._finalize()
+            return
+        if self._paused_at_ms is None or self._open:
+            return
+        overlap_ms = window.at_ms - self._paused_at_ms
+        if self._overlap_sequence is None and overlap_ms >= OVERLAP_RECOGNITION_MS:
+            self._last_sound_ms = window.at_ms
+            finalize = self._finalize()
+            self._overlap_sequence = finalize.sequence
+            yield finalize
+        elif self._overlap_heard_nothing and overlap_ms >= self._settings.resume_after_ms:
+            # Long noise without words: the bot goes on over it, until a silence brings a text.
+            self._paused_at_ms = None
+            yield ResumePlayout()
+
+    def _while_pause(self, window: Window) -> Iterator[Action]:
+        if self._voiced >= self._start_windows:
+            self.state = State.SPEECH
+            self._text = None
+            if self._speculated is not None:
+                self._speculated = None
+                yield Withdraw()
+            return
+        paused_ms = window.at_ms - self._paused_at_ms if self._paused_at_ms is not None else 0
+        if not self._open and paused_ms >= self._settings.resume_after_ms:
+            self._paused_at_ms = None
+            yield ResumePlayout()
+        yield from self._confirm_if_over(window.at_ms)
+
+    def _finalize(self) -> FinalizeRecognition:
+        self._sequence += 1
+        return FinalizeRecognition(self._sequence, self._last_sound_ms)
+
+    # ---- answers
+
+    def _on_transcript(self, transcript: Transcript) -> Iterator[Action]:
+        if transcript.sequence != self._sequence or self.state is State.IDLE:
+            return
+        means_something = self._means_something(transcript.text)
+        if self.state is State.SPEECH:
+            if transcript.sequence != self._overlap_sequence:
+                return
+            if means_something:
+                yield from self._open_turn()
+            else:
+                self._overlap_heard_nothing = True
+            return
+        if not means_something:
+            yield from self._dismiss(transcript.at_ms)
+            return
+        self._text = transcript.text
+        yield from self._open_turn()
+        if self._speculated is None or normalised(self._speculated) != normalised(transcript.text):
+            if self._speculated is not None:
+                yield Withdraw()
+            self._speculated = transcript.text
+            yield Speculate(transcript.text)
+        yield CheckTurn(transcript.sequence)
+        yield from self._confirm_if_over(transcript.at_ms)
+
+    def _on_verdict(self, verdict: Verdict) -> Iterator[Action]:
+        if verdict.sequence == self._sequence and self.state is State.PAUSE:
+            self._complete = verdict.complete
+            yield from self._confirm_if_over(verdict.at_ms)
+
+    def _on_recognition_failed(self, event: RecognitionFailed) -> Iterator[Action]:
+        if self.state is not State.IDLE:
+            yield from self._end_utterance(event.at_ms)
+            yield Abandon("failed")
+
+    def _on_key(self, event: KeyPressed) -> Iterator[Action]:
+        self._prompts = 0
+        self._idle_since_ms = None
+        if self.state is not State.IDLE:
+            opened, speculated = self._open, self._speculated
+            yield from self._end_utterance(event.at_ms)
+            if speculated is not None:
+                yield Withdraw()
+            if opened:
+                yield Abandon("key")
+
+    # ---- parts
+
+    def _means_something(self, text: str) -> bool:
+        heard = language.words(text)
+        if not heard:
+            return False
+        follows_along = all(word in self._words.backchannels for word in heard)
+        return not (follows_along and self._bot_had_floor and not self._open)
+
+    def _open_turn(self) -> Iterator[Action]:
+        if not self._open:
+            self._open = True
+            self._paused_at_ms = None
+            yield Interrupt()
+
+    def _dismiss(self, at_ms: int) -> Iterator[Action]:
+        opened, paused, speculated = self._open, self._paused_at_ms, self._speculated
+        yield from self._end_utterance(at_ms)
+        if paused is not None:
+            yield ResumePlayout()
+        if speculated is not None:
+            yield Withdraw()
+        if opened:
+            yield Abandon("unheard")
+
+    def _confirm_if_over(self, at_ms: int) -> Iterator[Action]:
+        silence_ms = at_ms - self._last_sound_ms
+        if self._text is None:
+            return
+        over = silence_ms >= self._settings.incomplete_stop_ms or (
+            self._complete is True and silence_ms >= self._settings.stop_ms
+        )
+        if over:
+            text, last_sound_ms = self._text, self._last_sound_ms
+            self._prompts = 0
+            yield from self._end_utterance(at_ms)
+            yield Confirm(text, last_sound_ms)
+
+    def _end_utterance(self, at_ms: int) -> Iterator[Action]:
+        yield StopRecognition()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.state = State.IDLE
+        self._voiced = 0
+        self._bot_had_floor = False
+        self._open = False
+        self._paused_at_ms: int | None = None
+        self._speech_since_ms = 0
+        self._last_sound_ms = 0
+        self._overlap_sequence: int | None = None
+        self._overlap_heard_nothing = False
+        self._text: str | None = None
+        self._speculated: str | None = None
+        self._complete: bool | None = None
+
+
+__all__ = [
+    "Abandon",
+    "Action",
+    "CheckTurn",
+    "Confirm",
+    "Event",
+    "FinalizeRecognition",
+    "Interrupt",
+    "KeyPressed",
+    "PausePlayout",
+    "PromptSilentCaller",
+    "RecognitionFailed",
+    "ResumePlayout",
+    "Speculate",
+    "StartRecognition",
+    "StopRecognition",
+    "Transcript",
+    "TurnTaking",
+    "Verdict",
+    "Window",
+    "Withdraw",
+    "normalised",
+]
