@@ -214,7 +214,7 @@ class Stack:
         base = settings.EngineSettings(
             socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
         )
-        self._run_daemon("engine", "cpu", _override(base, self._engine_overrides))
+        self._run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
         self._wait("engine@cpu", _serving, self._engine_socket)
 
     def _start_pipeline(self, lane: str) -> None:
@@ -227,7 +227,7 @@ class Stack:
             return
         assert self._engine_socket is not None
         base = settings.PipelineSettings(socket=sock, engine_socket=self._engine_socket, allow_watch=True)
-        self._run_daemon("pipeline", lane, _override(base, self._pipeline_overrides))
+        self._run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
 
     def _start_connector(self, index: int, phrases: Path) -> None:
         lane = f"cpu-{index}"
@@ -240,7 +240,7 @@ class Stack:
             # Long enough for a goodbye; whoever stops a stack of their own waits for no caller.
             drain_seconds=2.0,
         )
-        wanted = _override(base, self._connector_overrides)
+        wanted = overridden(base, self._connector_overrides)
         sip = wanted.sip
         port = free_udp_port(sip.bind_host, sip.port + index, taken=self._ports())
         first = sip.rtp_port_first + index * sip.rtp_port_count
@@ -290,7 +290,7 @@ class Stack:
         """The folder of phrases rendered for the connector, made now if its texts or voice are new."""
         if self._echo or self._lane_count == 0:
             return self._home / "phrases" / "none"
-        voice = _override(settings.EngineSettings(), self._engine_overrides).synthesis.voice
+        voice = overridden(settings.EngineSettings(), self._engine_overrides).synthesis.voice
         texts = resources.files("tellerline.language").joinpath("en/phrases.yml").read_bytes()
         digest = hashlib.sha256(texts + voice.encode()).hexdigest()[:12]
         folder = self._home / "phrases" / f"en-{digest}"
@@ -340,7 +340,8 @@ def free_udp_port(host: str, first: int, taken: Collection[int] = ()) -> int:
     raise StackError(f"no free UDP port on {host} in {first}-{first + 99}; choose another with --sip-port")
 
 
-def _override(base: _Settings, overrides: Mapping[str, Any]) -> _Settings:
+def overridden(base: _Settings, overrides: Mapping[str, Any]) -> _Settings:
+    """`base` with what `overrides` names changed, checked like a settings file."""
     return type(base).model_validate(_merged(base.model_dump(), overrides))
 
 
