@@ -29,13 +29,13 @@ from tellerline.pipeline.voice import CallerVoice, TurnModel, VoiceModel
 from tellerline.rpc import conversation_pb2 as pb
 
 
-class ListenerTurnStop(EagerUserTurnStopStrategy):  # type: ignore[misc]
+class ListenerTurnStop(EagerUserTurnStopStrategy):
     """Ends turns where the listener says, also those that came to nothing."""
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Closes an abandoned turn at once, without a text."""
         if isinstance(frame, TurnAbandonedFrame):
-            await self._forget()
+            await self._forget()  # type: ignore[no-untyped-call]
             await self.trigger_user_turn_finalized()
             return ProcessFrameResult.CONTINUE
         return await super().process_frame(frame)

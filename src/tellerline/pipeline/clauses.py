@@ -20,7 +20,7 @@ _CLAUSE_END = re.compile(r"[,;:.!?–—]+[\"')\]]*\s")
 _UNSPEAKABLE = re.compile(r"[*_#`<>|\\~^\[\]{}\U00010000-\U0010ffff]")
 
 
-class ClauseAggregator(BaseTextAggregator):  # type: ignore[misc]
+class ClauseAggregator(BaseTextAggregator):
     """A pipecat text aggregator whose output is fit to be spoken.
 
     A clause with a figure in it is replaced by `instead_of_figures` and ends the answer; what comes

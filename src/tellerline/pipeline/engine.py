@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -50,11 +51,14 @@ class Engine:
     async def reserve(self, call_id: str) -> pb.ReserveReply:
         """Takes or refreshes a call's slot. Raises EngineUnavailable when the engine does not answer."""
         try:
-            return await self._slots.Reserve(pb.ReserveRequest(call_id=call_id), timeout=SHORT_SECONDS)
+            reply: pb.ReserveReply = await self._slots.Reserve(
+                pb.ReserveRequest(call_id=call_id), timeout=SHORT_SECONDS
+            )
         except grpc.aio.AioRpcError as error:
             raise EngineUnavailable(
                 f"engine: Reserve failed ({error.code().name}); is it running?"
             ) from error
+        return reply
 
     async def release(self, call_id: str) -> None:
         """Gives the slot back; an engine that is gone has forgotten it anyway."""
@@ -124,15 +128,17 @@ class Utterance:
         language: str,
         heard: Callable[[pb.Transcript | None], None],
     ) -> None:
-        self._ids = {"call_id": call_id, "turn_id": turn_id}
+        self._call_id, self._turn_id = call_id, turn_id
         self._heard = heard
         self._requests: asyncio.Queue[pb.RecognizeRequest | None] = asyncio.Queue()
         self._put(start=pb.RecognizeStart(language=language))
         self._stream = recognition.Recognize(self._outgoing(), timeout=UTTERANCE_SECONDS)
         self._reader = asyncio.create_task(self._read())
 
-    def _put(self, **request: object) -> None:
-        self._requests.put_nowait(pb.RecognizeRequest(**self._ids, **request))
+    def _put(self, **request: Any) -> None:
+        self._requests.put_nowait(
+            pb.RecognizeRequest(call_id=self._call_id, turn_id=self._turn_id, **request)
+        )
 
     def audio(self, pcm: bytes) -> None:
         """Adds caller audio: S16LE at 8 kHz, any length."""

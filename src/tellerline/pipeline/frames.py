@@ -8,29 +8,29 @@ from pipecat.frames.frames import ControlFrame, ProposedUserStoppedSpeakingFrame
 
 
 @dataclass
-class PausePlayoutFrame(SystemFrame):  # type: ignore[misc]
+class PausePlayoutFrame(SystemFrame):
     """Silence the bot at once and keep its queue."""
 
 
 @dataclass
-class ResumePlayoutFrame(SystemFrame):  # type: ignore[misc]
+class ResumePlayoutFrame(SystemFrame):
     """Go on where the bot was paused."""
 
 
 @dataclass
-class TurnAbandonedFrame(ProposedUserStoppedSpeakingFrame):  # type: ignore[misc]
+class TurnAbandonedFrame(ProposedUserStoppedSpeakingFrame):
     """The caller's open turn came to nothing; close it without an answer."""
 
 
 @dataclass
-class HangUpFrame(ControlFrame):  # type: ignore[misc]
+class HangUpFrame(ControlFrame):
     """End the call once everything before this frame was played."""
 
     reason: str = ""
 
 
 @dataclass
-class TransferFrame(ControlFrame):  # type: ignore[misc]
+class TransferFrame(ControlFrame):
     """Hand the call to `target` (a SIP URI) once everything before this frame was sent."""
 
     target: str = ""

@@ -20,7 +20,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from tellerline.pipeline.call import Call
 
 
-class SpeechGate(FrameProcessor):  # type: ignore[misc]
+class SpeechGate(FrameProcessor):
     """Holds everything downstream while the caller's turn is open.
 
     pipecat's own gate sits inside the language model service, so synthesis could not be speculative

@@ -48,7 +48,7 @@ COMPLETE_PROBABILITY = 0.5
 FLOOR_SECONDS = 0.5
 
 
-class Listener(EagerEndOfTurnSTTServiceMixin, STTService):  # type: ignore[misc]
+class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
     """Speech-to-text with its own turn detection and eager end of turn, as pipecat knows it from Flux.
 
     Runs `turns.TurnTaking` on windows of 32 ms and does what it says. Caller audio ends here.
@@ -79,7 +79,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):  # type: ignore[misc]
         self._actor: asyncio.Task[None] | None = None
         self._checks: deque[asyncio.Task[None]] = deque(maxlen=4)
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
         """Starts doing what turn taking says."""
         await super().setup(setup)
         self._actor = self.create_task(self._act())
@@ -92,7 +92,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):  # type: ignore[misc]
         if self._actor is not None:
             actor, self._actor = self._actor, None
             await self.cancel_task(actor)
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Unused: recognition runs in streams of its own."""
@@ -189,7 +189,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):  # type: ignore[misc]
             case turns.Withdraw():
                 self._call.clock.rethink()
                 metrics.PIPELINE_WITHDRAWN.inc()
-                await self._cancel_eager_end_of_turn()
+                await self._cancel_eager_end_of_turn()  # type: ignore[no-untyped-call]
             case turns.Confirm(text):
                 await self._confirm(text)
             case turns.Abandon(why):
@@ -241,7 +241,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):  # type: ignore[misc]
         self._call.clock.mark("confirmed", time.monotonic_ns())
         self._call.expect_answer()
         self._call.publish(caller_heard=conversation.CallerHeard(text=text, final=True))
-        self._clear_eager_end_of_turn()
+        self._clear_eager_end_of_turn()  # type: ignore[no-untyped-call]
         self._turn_open = False
         await self.push_frame(TranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True))
         await self.push_frame(ProposedUserStoppedSpeakingFrame())

@@ -44,7 +44,8 @@ async def render(engine: Engine, words: language.Language) -> dict[str, Rendered
 
 
 async def _render_one(engine: Engine, text: str) -> Rendered:
-    pcm, words = bytearray(), []
+    pcm = bytearray()
+    words: list[pb.SpokenWord] = []
     async for reply in engine.synthesise(text, fixed_phrase=True):
         pcm += reply.pcm
         words.extend(reply.words)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 from grpc_health.v1 import health_pb2
+from grpc_health.v1._async import HealthServicer
 from pipecat.frames.frames import Frame, InterruptionFrame, TTSSpeakFrame
 from pipecat.workers.runner import WorkerRunner
 
@@ -21,7 +22,7 @@ from tellerline.pipeline.build import Models, build
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.frames import HangUpFrame
-from tellerline.pipeline.phrases import Phrases, render
+from tellerline.pipeline.phrases import Phrases, Rendered, render
 from tellerline.pipeline.voice import TurnModel, VoiceModel
 from tellerline.pipeline.watching import Watchers
 from tellerline.rpc import conversation_pb2 as pb
@@ -39,7 +40,7 @@ ENGINE_CHECK_SECONDS = 1.0
 END_SECONDS = 3.0
 
 
-class Conversations(rpc.ConversationServicer):  # type: ignore[misc]
+class Conversations(rpc.ConversationServicer):
     """The Conversation service of one lane."""
 
     def __init__(self, settings: PipelineSettings, engine: Engine, models: Models, phrases: Phrases) -> None:
@@ -203,7 +204,7 @@ async def serve(settings: PipelineSettings) -> None:
     models.turn.close()
 
 
-async def _wait_for_engine(engine: Engine, words: language.Language):  # type: ignore[no-untyped-def]
+async def _wait_for_engine(engine: Engine, words: language.Language) -> dict[str, Rendered]:
     while True:
         try:
             if await engine.is_serving():
@@ -214,7 +215,7 @@ async def _wait_for_engine(engine: Engine, words: language.Language):  # type: i
         await asyncio.sleep(ENGINE_CHECK_SECONDS)
 
 
-async def _follow_engine(engine: Engine, words: language.Language, health: object) -> None:
+async def _follow_engine(engine: Engine, words: language.Language, health: HealthServicer) -> None:
     serving = False
     while True:
         now = await engine.is_serving()
@@ -225,6 +226,6 @@ async def _follow_engine(engine: Engine, words: language.Language, health: objec
         if now != serving:
             serving = now
             status = health_pb2.HealthCheckResponse
-            await health.set("", status.SERVING if now else status.NOT_SERVING)  # type: ignore[attr-defined]
+            await health.set("", status.SERVING if now else status.NOT_SERVING)
             log.info("engine %s", "serving" if now else "away")
         await asyncio.sleep(ENGINE_CHECK_SECONDS)

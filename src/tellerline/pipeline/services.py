@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     AggregatedTextFrame,
     EagerEndOfTurnCancelFrame,
     Frame,
+    InterruptionFrame,
     LLMContextFrame,
     SystemFrame,
     TTSAudioRawFrame,
@@ -39,7 +40,7 @@ CONTEXT_MESSAGES = 6
 MAX_TOKENS = 60
 
 
-class EngineLLMService(BaseOpenAILLMService):  # type: ignore[misc]
+class EngineLLMService(BaseOpenAILLMService):
     """The engine's language model as a pipecat (OpenAI-style) service.
 
     Text of a speculative inference leaves at once, to be synthesised behind SpeechGate; pipecat's own
@@ -50,7 +51,7 @@ class EngineLLMService(BaseOpenAILLMService):  # type: ignore[misc]
         super().__init__(settings=BaseOpenAILLMService.Settings(model="engine"))
         self._call = call
 
-    def create_client(self, **_: Any) -> None:
+    def create_client(self, *_: Any, **__: Any) -> None:
         """No HTTP client: the engine is spoken to over gRPC."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -66,7 +67,9 @@ class EngineLLMService(BaseOpenAILLMService):  # type: ignore[misc]
         else:
             await FrameProcessor.push_frame(self, frame, direction)
 
-    async def get_chat_completions(self, context: LLMContext) -> AsyncIterator[ChatCompletionChunk]:
+    async def get_chat_completions(  # type: ignore[override]
+        self, context: LLMContext
+    ) -> AsyncIterator[ChatCompletionChunk]:
         """The engine's answer to `context` as OpenAI chunks."""
         return self._chunks(context)
 
@@ -112,7 +115,7 @@ def _chunk(text: str) -> ChatCompletionChunk:
     )
 
 
-class EngineTTSService(TTSService):  # type: ignore[misc]
+class EngineTTSService(TTSService):
     """The engine's voice as a pipecat service: clause first, fixed phrases from memory.
 
     Each word's text frame follows its audio, so an interruption leaves in the context what was played.
@@ -130,7 +133,7 @@ class EngineTTSService(TTSService):  # type: ignore[misc]
             settings=TTSSettings(model="engine", voice=None, language=None),
         )
         self._call = call
-        self._text_aggregator = ClauseAggregator(
+        self._text_aggregator = ClauseAggregator(  # type: ignore[assignment]
             FigureGuard(call.language),
             call.phrases.text("no_figures"),
             lambda guard: metrics.PIPELINE_GUARDED.labels(guard).inc(),
@@ -139,8 +142,8 @@ class EngineTTSService(TTSService):  # type: ignore[misc]
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """A withdrawn speculation stops synthesis as an interruption would."""
         if isinstance(frame, EagerEndOfTurnCancelFrame):
-            await self._start_interruption()
-            await self._handle_interruption(frame, direction)
+            await self._start_interruption()  # type: ignore[no-untyped-call]
+            await self._handle_interruption(InterruptionFrame(), direction)
         await super().process_frame(frame, direction)
 
     async def _push_spoken_text(

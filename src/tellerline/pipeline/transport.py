@@ -49,7 +49,7 @@ def params() -> TransportParams:
     )
 
 
-class ConnectorInput(BaseInputTransport):  # type: ignore[misc]
+class ConnectorInput(BaseInputTransport):
     """What the connector sends up, as pipecat frames."""
 
     def __init__(self, call: Call) -> None:
@@ -67,7 +67,7 @@ class ConnectorInput(BaseInputTransport):  # type: ignore[misc]
                 await self.push_frame(InputDTMFFrame(KeypadEntry(message.digit.digit)))
 
 
-class ConnectorOutput(BaseOutputTransport):  # type: ignore[misc]
+class ConnectorOutput(BaseOutputTransport):
     """What goes down to the connector: audio paced on its play-out position, and commands.
 
     Text and ends of answers go on to the assistant's context only when the audio before them was
@@ -98,7 +98,7 @@ class ConnectorOutput(BaseOutputTransport):  # type: ignore[misc]
     async def cleanup(self) -> None:
         """Frees the tasks."""
         await self._stop_delivery()
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def _stop_delivery(self) -> None:
         if self._heard_task is not None:

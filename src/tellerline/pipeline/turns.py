@@ -187,6 +187,23 @@ def normalised(text: str) -> str:
     return " ".join(language.words(text))
 
 
+@dataclass
+class _Utterance:
+    """What is known of the utterance being heard."""
+
+    bot_had_floor: bool = False
+    # The caller has the floor: words were recognised.
+    open: bool = False
+    paused_at_ms: int | None = None
+    last_sound_ms: int = 0
+    # The finalisation that asks for the words of speech over the bot.
+    overlap_sequence: int | None = None
+    overlap_heard_nothing: bool = False
+    text: str | None = None
+    speculated: str | None = None
+    complete: bool | None = None
+
+
 class TurnTaking:
     """The turn-taking state of one call. Feed events to `handle`; do what it yields, in order."""
 
@@ -199,7 +216,9 @@ class TurnTaking:
         self._sequence = 0
         self._prompts = 0
         self._idle_since_ms: int | None = None
-        self._reset()
+        self._voiced = 0
+        self._deaf_until_silence = False
+        self._utterance = _Utterance()
 
     def handle(self, event: Event) -> list[Action]:
         """What to do now that `event` has happened."""
@@ -219,7 +238,9 @@ class TurnTaking:
 
     def _on_window(self, window: Window) -> Iterator[Action]:
         voice = window.probability >= SPEECH_PROBABILITY
-        self._voiced = self._voiced + 1 if voice else 0
+        if window.probability < SILENCE_PROBABILITY:
+            self._deaf_until_silence = False
+        self._voiced = self._voiced + 1 if voice and not self._deaf_until_silence else 0
         step: Callable[[Window], Iterator[Action]] = {
             State.IDLE: self._while_idle,
             State.SPEECH: self._while_speech,
@@ -229,13 +250,12 @@ class TurnTaking:
 
     def _while_idle(self, window: Window) -> Iterator[Action]:
         if self._voiced >= self._start_windows:
-            self._bot_had_floor = window.bot_has_floor
+            self._utterance.bot_had_floor = window.bot_has_floor
             yield StartRecognition(window.at_ms - self._voiced * WINDOW_MS)
             if window.bot_has_floor:
-                self._paused_at_ms = window.at_ms
+                self._utterance.paused_at_ms = window.at_ms
                 yield PausePlayout()
             self.state = State.SPEECH
-            self._speech_since_ms = window.at_ms
             self._idle_since_ms = None
         elif window.bot_has_floor or self._voiced:
             self._idle_since_ms = None
@@ -249,41 +269,43 @@ class TurnTaking:
     def _while_speech(self, window: Window) -> Iterator[Action]:
         if window.probability < SILENCE_PROBABILITY:
             self.state = State.PAUSE
-            self._last_sound_ms = window.at_ms - WINDOW_MS
-            self._text = None
-            self._complete = None
+            self._utterance.last_sound_ms = window.at_ms - WINDOW_MS
+            self._utterance.text = None
+            self._utterance.complete = None
             yield self._finalize()
             return
-        if self._paused_at_ms is None or self._open:
+        if self._utterance.paused_at_ms is None or self._utterance.open:
             return
-        overlap_ms = window.at_ms - self._paused_at_ms
-        if self._overlap_sequence is None and overlap_ms >= OVERLAP_RECOGNITION_MS:
-            self._last_sound_ms = window.at_ms
+        overlap_ms = window.at_ms - self._utterance.paused_at_ms
+        if self._utterance.overlap_sequence is None and overlap_ms >= OVERLAP_RECOGNITION_MS:
+            self._utterance.last_sound_ms = window.at_ms
             finalize = self._finalize()
-            self._overlap_sequence = finalize.sequence
+            self._utterance.overlap_sequence = finalize.sequence
             yield finalize
-        elif self._overlap_heard_nothing and overlap_ms >= self._settings.resume_after_ms:
+        elif self._utterance.overlap_heard_nothing and overlap_ms >= self._settings.resume_after_ms:
             # Long noise without words: the bot goes on over it, until a silence brings a text.
-            self._paused_at_ms = None
+            self._utterance.paused_at_ms = None
             yield ResumePlayout()
 
     def _while_pause(self, window: Window) -> Iterator[Action]:
         if self._voiced >= self._start_windows:
             self.state = State.SPEECH
-            self._text = None
-            if self._speculated is not None:
-                self._speculated = None
+            self._utterance.text = None
+            if self._utterance.speculated is not None:
+                self._utterance.speculated = None
                 yield Withdraw()
             return
-        paused_ms = window.at_ms - self._paused_at_ms if self._paused_at_ms is not None else 0
-        if not self._open and paused_ms >= self._settings.resume_after_ms:
-            self._paused_at_ms = None
+        paused_ms = (
+            window.at_ms - self._utterance.paused_at_ms if self._utterance.paused_at_ms is not None else 0
+        )
+        if not self._utterance.open and paused_ms >= self._settings.resume_after_ms:
+            self._utterance.paused_at_ms = None
             yield ResumePlayout()
         yield from self._confirm_if_over(window.at_ms)
 
     def _finalize(self) -> FinalizeRecognition:
         self._sequence += 1
-        return FinalizeRecognition(self._sequence, self._last_sound_ms)
+        return FinalizeRecognition(self._sequence, self._utterance.last_sound_ms)
 
     # ---- answers
 
@@ -292,41 +314,48 @@ class TurnTaking:
             return
         means_something = self._means_something(transcript.text)
         if self.state is State.SPEECH:
-            if transcript.sequence != self._overlap_sequence:
+            if transcript.sequence != self._utterance.overlap_sequence:
                 return
             if means_something:
                 yield from self._open_turn()
             else:
-                self._overlap_heard_nothing = True
+                self._utterance.overlap_heard_nothing = True
             return
         if not means_something:
             yield from self._dismiss(transcript.at_ms)
             return
-        self._text = transcript.text
+        self._utterance.text = transcript.text
         yield from self._open_turn()
-        if self._speculated is None or normalised(self._speculated) != normalised(transcript.text):
-            if self._speculated is not None:
+        if self._utterance.speculated is None or normalised(self._utterance.speculated) != normalised(
+            transcript.text
+        ):
+            if self._utterance.speculated is not None:
                 yield Withdraw()
-            self._speculated = transcript.text
+            self._utterance.speculated = transcript.text
             yield Speculate(transcript.text)
         yield CheckTurn(transcript.sequence)
         yield from self._confirm_if_over(transcript.at_ms)
 
     def _on_verdict(self, verdict: Verdict) -> Iterator[Action]:
         if verdict.sequence == self._sequence and self.state is State.PAUSE:
-            self._complete = verdict.complete
+            self._utterance.complete = verdict.complete
             yield from self._confirm_if_over(verdict.at_ms)
 
     def _on_recognition_failed(self, event: RecognitionFailed) -> Iterator[Action]:
         if self.state is not State.IDLE:
+            paused = self._utterance.paused_at_ms
             yield from self._end_utterance(event.at_ms)
+            # A dead recogniser fails every utterance at once: one apology for each, not ten a second.
+            self._deaf_until_silence = True
+            if paused is not None:
+                yield ResumePlayout()
             yield Abandon("failed")
 
     def _on_key(self, event: KeyPressed) -> Iterator[Action]:
         self._prompts = 0
         self._idle_since_ms = None
         if self.state is not State.IDLE:
-            opened, speculated = self._open, self._speculated
+            opened, speculated = self._utterance.open, self._utterance.speculated
             yield from self._end_utterance(event.at_ms)
             if speculated is not None:
                 yield Withdraw()
@@ -340,16 +369,20 @@ class TurnTaking:
         if not heard:
             return False
         follows_along = all(word in self._words.backchannels for word in heard)
-        return not (follows_along and self._bot_had_floor and not self._open)
+        return not (follows_along and self._utterance.bot_had_floor and not self._utterance.open)
 
     def _open_turn(self) -> Iterator[Action]:
-        if not self._open:
-            self._open = True
-            self._paused_at_ms = None
+        if not self._utterance.open:
+            self._utterance.open = True
+            self._utterance.paused_at_ms = None
             yield Interrupt()
 
     def _dismiss(self, at_ms: int) -> Iterator[Action]:
-        opened, paused, speculated = self._open, self._paused_at_ms, self._speculated
+        opened, paused, speculated = (
+            self._utterance.open,
+            self._utterance.paused_at_ms,
+            self._utterance.speculated,
+        )
         yield from self._end_utterance(at_ms)
         if paused is not None:
             yield ResumePlayout()
@@ -359,35 +392,23 @@ class TurnTaking:
             yield Abandon("unheard")
 
     def _confirm_if_over(self, at_ms: int) -> Iterator[Action]:
-        silence_ms = at_ms - self._last_sound_ms
-        if self._text is None:
+        silence_ms = at_ms - self._utterance.last_sound_ms
+        if self._utterance.text is None:
             return
         over = silence_ms >= self._settings.incomplete_stop_ms or (
-            self._complete is True and silence_ms >= self._settings.stop_ms
+            self._utterance.complete is True and silence_ms >= self._settings.stop_ms
         )
         if over:
-            text, last_sound_ms = self._text, self._last_sound_ms
+            text, last_sound_ms = self._utterance.text, self._utterance.last_sound_ms
             self._prompts = 0
             yield from self._end_utterance(at_ms)
             yield Confirm(text, last_sound_ms)
 
     def _end_utterance(self, at_ms: int) -> Iterator[Action]:
         yield StopRecognition()
-        self._reset()
-
-    def _reset(self) -> None:
         self.state = State.IDLE
         self._voiced = 0
-        self._bot_had_floor = False
-        self._open = False
-        self._paused_at_ms: int | None = None
-        self._speech_since_ms = 0
-        self._last_sound_ms = 0
-        self._overlap_sequence: int | None = None
-        self._overlap_heard_nothing = False
-        self._text: str | None = None
-        self._speculated: str | None = None
-        self._complete: bool | None = None
+        self._utterance = _Utterance()
 
 
 __all__ = [

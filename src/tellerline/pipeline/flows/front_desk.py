@@ -16,7 +16,7 @@ _REPEAT_KEY = "9"
 _PERSON_KEY = "0"
 
 
-class FrontDesk(FrameProcessor):  # type: ignore[misc]
+class FrontDesk(FrameProcessor):
     """Sits between the caller's context and the language model: answers what needs no model."""
 
     def __init__(self, call: Call) -> None:
@@ -31,7 +31,7 @@ class FrontDesk(FrameProcessor):  # type: ignore[misc]
         if direction is FrameDirection.UPSTREAM:
             await self.push_frame(frame, direction)
         elif isinstance(frame, InputDTMFFrame):
-            await self.broadcast_interruption()
+            await self.broadcast_interruption()  # type: ignore[no-untyped-call]
             await self._answer_key(frame.button.value)
         elif isinstance(frame, LLMContextFrame) and self._says_goodbye(frame.context):
             await self._say("goodbye")
