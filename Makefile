@@ -51,7 +51,7 @@ proto: setup-test ## generate the message classes from src/tellerline/rpc/*.prot
 	$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTOS)
 
 .PHONY: licences
-licences: setup ## write docs/licences.md from the installed packages and the models' manifest
+licences: setup-test ## write docs/licences.md from the installed packages and the models' manifest
 	$(BIN)/python scripts/licences.py
 
 .PHONY: lock

@@ -1,0 +1,94 @@
+"""Writes docs/licences.md: every locked package and every model with its licence."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+_CLASSIFIER = "License :: OSI Approved :: "
+# Packages whose metadata names no licence; read in their sources.
+_READ_IN_SOURCES = {"pjsua2-python": "GPL-2.0-or-later"}
+
+HEAD = """# Licences
+
+Tellerline is GPL-3.0-or-later: it links PJSIP (GPL-2.0-or-later) and Piper (GPL-3.0-or-later).
+Written by `make licences`.
+
+"""
+
+ELSEWHERE = """## Inside packages, and from Debian
+
+| what | where from | licence |
+|---|---|---|
+| Silero VAD | pipecat-ai | MIT |
+| smart-turn v3.2 | pipecat-ai | BSD-2-Clause |
+| espeak-ng phoneme data | piper-tts | GPL-3.0-or-later |
+| llama.cpp and ggml | llama-cpp-python | MIT |
+| sipp, iproute2 (tests) | Debian | GPL-2.0 |
+| tcpdump (tests) | Debian | BSD-3-Clause |
+| espeak-ng (tests) | Debian | GPL-3.0-or-later |
+"""
+
+
+def licence(package: metadata.PackageMetadata) -> str:
+    """What a package's metadata says of its licence, on one line."""
+    name = package["Name"]
+    if expression := package["License-Expression"]:
+        return expression
+    text = (package["License"] or "").strip()
+    if text and text.upper() not in ("UNKNOWN", "DUAL LICENSE") and len(text) < 60 and "\n" not in text:
+        return text
+    classified = [
+        c.removeprefix(_CLASSIFIER) for c in package.get_all("Classifier") or () if c.startswith(_CLASSIFIER)
+    ]
+    return ", ".join(classified) or _READ_IN_SOURCES.get(name.lower(), "see its sources")
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Package → version, as a lock file pins them."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), flags=re.MULTILINE))
+
+
+def packages(title: str, pins: dict[str, str]) -> str:
+    """A table of packages; those not installed here are an error."""
+    rows = (
+        f"| {name} | {version} | {licence(metadata.metadata(name))} |"
+        for name, version in sorted(pins.items())
+    )
+    return "\n".join((f"## {title}", "", "| package | version | licence |", "|---|---|---|", *rows, ""))
+
+
+def models(manifest: str) -> str:
+    """A table of the models of a manifest."""
+    listed = yaml.safe_load((ROOT / manifest).read_text())["models"]
+    rows = (f"| {name} | {model['job']} | {model['licence']} |" for name, model in listed.items())
+    return "\n".join(
+        (f"## Models of {manifest}", "", "| model | job | licence |", "|---|---|---|", *rows, "")
+    )
+
+
+def document() -> str:
+    """The whole page: locked packages of the installed environment, models, Debian's tools."""
+    run = locked("requirements.lock")
+    test = {name: pin for name, pin in locked("requirements-test.lock").items() if name not in run}
+    build = {
+        name: pin for name, pin in locked("requirements-build.lock").items() if name not in (*run, *test)
+    }
+    return HEAD + "\n".join(
+        (
+            packages("At run time", run),
+            packages("For tests only", test),
+            packages("To build only", build),
+            models("models/starter.yml"),
+            models("models/production.yml"),
+            ELSEWHERE,
+        )
+    )
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "licences.md").write_text(document())
