@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import importlib.util
-from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_size_t, c_ssize_t, c_void_p, sizeof
+from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_size_t, c_ssize_t, c_uint, c_void_p, sizeof
 from typing import Any
 
 from tellerline.errors import SipError
@@ -29,7 +29,8 @@ _KNOWN_MESSAGE = (
     b"CSeq: 20001 REFER\r\n"
     b"Replaces: other@127.0.0.1;to-tag=1;from-tag=2\r\n"
     b"Max-Forwards: 70\r\n"
-    b"Content-Length: 0\r\n\r\n"
+    b"Content-Type: application/known-type\r\n"
+    b"Content-Length: 10\r\n\r\nknown body"
 )
 
 
@@ -46,12 +47,6 @@ class Method(ctypes.Structure):
     """pjsip_method: a request line starts with it."""
 
     _fields_ = [("id", c_int), ("name", Str)]
-
-
-class RequestMessage(ctypes.Structure):
-    """The start of a pjsip_msg that is a request."""
-
-    _fields_ = [("type", c_int), ("method", Method)]
 
 
 class _Header(ctypes.Structure):
@@ -87,6 +82,36 @@ class CSeqHeader(_Header):
 
 class HeaderList(_Header):
     """The head of a circular list of headers, itself no header."""
+
+
+class Body(ctypes.Structure):
+    """pjsip_msg_body up to its length; `parameters` are the content type's, a pjsip_param."""
+
+    _fields_ = [
+        ("content_type", Str),
+        ("content_subtype", Str),
+        ("parameters", c_void_p * 6),
+        ("data", c_void_p),
+        ("length", c_uint),
+    ]
+
+    def read(self) -> bytes:
+        return ctypes.string_at(self.data, self.length) if self.data else b""
+
+
+class RequestMessage(ctypes.Structure):
+    """A pjsip_msg that is a request."""
+
+    _fields_ = [
+        ("type", c_int),
+        ("method", Method),
+        ("uri", c_void_p),
+        ("headers", HeaderList),
+        ("body_at", c_void_p),
+    ]
+
+    def body(self) -> Body | None:
+        return Body.from_address(self.body_at) if self.body_at else None
 
 
 OnRequest = ctypes.CFUNCTYPE(c_int, c_void_p)
@@ -231,6 +256,9 @@ def _declare(library: Any) -> None:
 
 def _check(offsets: Offsets, rdata: int) -> None:
     method = offsets.request(rdata).method
+    body = offsets.request(rdata).body()
+    if body is None or (body.content_subtype.read(), body.read()) != (b"known-type", b"known body"):
+        raise SipError(_unknown("a known body reads back differently"))
     found = (method.id, method.name.read(), offsets.to_tag(rdata), *offsets.identity(rdata))
     if found != (OTHER, b"REFER", b"to-tag", b"known-call-id", b"from-tag", 20001):
         raise SipError(_unknown("a known message reads back differently"))

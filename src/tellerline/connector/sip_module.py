@@ -13,6 +13,9 @@ more than one, which RFC 3261 12.2.2 allows.
 pjsip forgets an INVITE's transaction at the ACK. A copy of the INVITE that the network delivers after
 that would be a second call (measured: answered 200 with a new To tag), so it is dropped here as
 RFC 6026 7.1 has it.
+
+Digits in SIP INFO come as application/dtmf-relay, which pjsua takes, or as application/dtmf, the digit
+alone, which it answers 500. The gate turns the second into the first before pjsua looks.
 """
 
 from __future__ import annotations
@@ -38,6 +41,13 @@ _PRIORITY = 24  # after PJSIP_MOD_PRIORITY_TSX_LAYER (16), before PJSIP_MOD_PRIO
 _REMEMBERED_ACKS = 1024
 # SUBSCRIBE: the stack would keep subscriptions nobody here serves, and CVE-2026-28799 is in that code.
 _DECLINED = frozenset((b"REFER", b"SUBSCRIBE"))
+
+# A message's pointer is set to these, so they live as long as the process.
+_RELAY_SUBTYPE = pjsip_layout.pj_str(b"dtmf-relay")
+_RELAY_BODIES = {
+    digit: pjsip_layout.pj_str(b"Signal=%s\r\nDuration=160\r\n" % digit)
+    for digit in (bytes([character]) for character in b"0123456789*#ABCD")
+}
 
 RefusalHook = Callable[[str, int], None]
 _Identity = tuple[bytes, bytes, int]
@@ -105,6 +115,8 @@ class _Gate:
             name = request.method.name.read().upper()
             if name in _DECLINED:
                 return self._refuse(rdata, name.decode(), 603)
+            if name == b"INFO":
+                _relay_digit(request.body())
         return 0
 
     def _remember_ack(self, identity: _Identity) -> None:
@@ -141,6 +153,15 @@ class _Gate:
             node.prev = node.next = ctypes.addressof(head)
             self._retry_after_lists[seconds] = head
         return self._retry_after_lists[seconds]
+
+
+def _relay_digit(body: pjsip_layout.Body | None) -> None:
+    if body is None or body.content_subtype.read().lower() != b"dtmf":
+        return
+    relay = _RELAY_BODIES.get(body.read().strip().upper())
+    if relay is not None:
+        body.content_subtype = _RELAY_SUBTYPE
+        body.data, body.length = relay.ptr, relay.slen
 
 
 _gate: _Gate | None = None

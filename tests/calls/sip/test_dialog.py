@@ -1,0 +1,113 @@
+"""What happens inside a call: hold, codec change, session timers, digits, transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sip_lane import Lane
+from sip_phone import PCMA, PCMU
+from sipp import Sipp
+
+SippRunner = Callable[..., Sipp]
+
+
+@pytest.mark.parametrize(
+    ("address", "direction", "answered"),
+    [
+        ("127.0.0.1", "sendonly", {"recvonly"}),
+        ("127.0.0.1", "inactive", {"inactive"}),
+        # RFC 2543's hold. The older answer keeps sendrecv or mirrors the hold; both leave the caller held.
+        ("0.0.0.0", "sendrecv", {"sendrecv", "sendonly", "recvonly", "inactive"}),
+    ],
+)
+def test_hold_and_unhold(
+    lane: Lane, sipp: SippRunner, address: str, direction: str, answered: set[str]
+) -> None:
+    dialogue = sipp("hold", hold_address=address, hold_direction=direction).finish()
+    first, held, taken_back = dialogue.replies("INVITE", 200)
+    assert held.direction() in answered
+    assert first.direction() == taken_back.direction() == "sendrecv"
+    assert [hold.held for hold in lane.wait_event(dialogue.call_id, "hold", 2)] == [True, False]
+
+
+def test_codec_change(lane: Lane, sipp: SippRunner) -> None:
+    dialogue = sipp("codec_change").finish()
+    first, second = dialogue.replies("INVITE", 200)
+    assert (first.media()[2][0], second.media()[2][0]) == (PCMU, PCMA)
+
+
+def test_codec_change_keeps_audio_flowing(lane: Lane) -> None:
+    with lane.phone() as phone:
+        phone.invite(phone.sdp((PCMU, 101)))
+        line = phone.talk()
+        assert {p.payload_type for p in line.wait_packets(10)} == {PCMU}
+        phone.invite(phone.sdp((PCMA, 101)))
+        line.payload_type, line.frame = PCMA, b"\xd5" * 160
+        line.wait_packets(10)
+        assert {p.payload_type for p in line.wait_packets(25)} == {PCMA}
+
+
+@pytest.mark.parametrize("refresher", ["uac", "uas"])
+def test_session_timer_is_agreed_and_refreshed_by_the_caller(
+    lane: Lane, sipp: SippRunner, refresher: str
+) -> None:
+    dialogue = sipp("session_timer", refresher=refresher).finish()
+    answers = [*dialogue.replies("INVITE", 200), *dialogue.replies("UPDATE", 200)]
+    assert len(answers) == 3
+    for answer in answers:
+        assert answer.header("Session-Expires").replace(" ", "") == f"90;refresher={refresher}"
+
+
+def test_too_short_a_session_interval_is_refused(lane: Lane, sipp: SippRunner) -> None:
+    dialogue = sipp("session_too_short").finish()
+    assert int(dialogue.replies("INVITE", 422)[0].header("Min-SE")) >= 90
+
+
+def test_digits_in_sip_info_reach_the_pipeline(lane: Lane, sipp: SippRunner) -> None:
+    dialogue = sipp("info_digits").finish()
+    assert [event.digit for event in lane.wait_event(dialogue.call_id, "digit", 3)] == ["5", "*", "7"]
+
+
+def test_digits_in_rtp_reach_the_pipeline(lane: Lane) -> None:
+    with lane.phone() as phone:
+        phone.invite()
+        line = phone.talk()
+        line.wait_packets(10)
+        for event in (1, 1, 10, 11, 0):  # RFC 4733: 10 is *, 11 is #
+            line.digit(event)
+            line.wait_packets(20)
+        digits = lane.wait_event(phone.call_id, "digit", 5)
+    assert [event.digit for event in digits] == ["1", "1", "*", "#", "0"]
+    assert lane.of_call(phone.call_id, "attach")[0].telephone_event
+
+
+def test_sipps_recorded_digits_reach_the_pipeline(lane: Lane, sipp: SippRunner) -> None:
+    dialogue = sipp("rtp_digits").finish()
+    assert [event.digit for event in lane.wait_event(dialogue.call_id, "digit", 3)] == ["1", "9", "#"]
+
+
+def test_transfer_that_succeeds(lane: Lane, sipp: SippRunner) -> None:
+    dialogue = sipp("transfer", called="transfer").finish()
+    [refer] = dialogue.requests("REFER")
+    assert "sip:person@127.0.0.1:5299" in refer.header("Refer-To")
+    progress = lane.wait_event(dialogue.call_id, "transfer_progress")
+    assert (progress[-1].sip_status, progress[-1].final) == (200, True)
+    assert [p.final for p in progress].count(True) == 1
+
+
+@pytest.mark.parametrize(("scenario", "status"), [("transfer_refused", 603), ("transfer_busy", 486)])
+def test_transfer_that_fails_leaves_the_call_up(
+    lane: Lane, sipp: SippRunner, scenario: str, status: int
+) -> None:
+    dialogue = sipp(scenario, called="transfer").finish()
+    progress = lane.wait_event(dialogue.call_id, "transfer_progress")
+    assert (progress[-1].sip_status, progress[-1].final) == (status, True)
+    assert [p.final for p in progress].count(True) == 1
+    assert len(dialogue.replies("BYE", 200)) == 1
+
+
+def test_lane_refreshes_the_session_when_it_is_the_refresher(lane_refresh: Sipp) -> None:
+    dialogue = lane_refresh.finish()
+    assert dialogue.replies("INVITE", 200)[0].header("Session-Expires").replace(" ", "") == "90;refresher=uas"
+    assert len(dialogue.requests("UPDATE")) == 1
