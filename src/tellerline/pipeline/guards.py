@@ -22,9 +22,10 @@ class FigureGuard:
         """Whether `text` holds a digit, a number word, a currency, a percentage, a date or a time."""
         if any(c.isdigit() or c == "%" or unicodedata.category(c) in ("Sc", "Nl", "No") for c in text):
             return True
-        heard = [part for word in language.words(text) for part in _parts(word)]
+        heard = language.words(text)
         return any(
-            word in self._forbidden or (word == "one" and not self._is_pronoun(heard, index))
+            any(part in self._forbidden for part in _parts(word))
+            or (word == "one" and not self._is_pronoun(heard, index))
             for index, word in enumerate(heard)
         )
 
@@ -35,8 +36,8 @@ class FigureGuard:
 
 
 def _parts(word: str) -> list[str]:
-    # "twenty-five" and "today's" hide a figure behind a hyphen or an apostrophe.
-    return [word, *word.split("-")] if "-" in word else [word, word.split("'")[0]]
+    # "twenty-five" and "today's" hide a figure behind a hyphen or an apostrophe; "o'clock" is whole.
+    return [word, word.split("'")[0], *word.split("-")]
 
 
 class RambleGuard:

@@ -31,6 +31,7 @@ from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
 from tellerline.pipeline.guards import FigureGuard
+from tellerline.pipeline.voice import without_leading_silence
 from tellerline.rpc import engine_pb2 as pb
 
 RATE_HZ = 8000
@@ -166,7 +167,11 @@ class EngineTTSService(TTSService):
         stream = self._call.engine.synthesise(text.strip(), self._call.call_id, self._call.turn_id)
         try:
             async for reply in stream:
-                for frame in interleaved(reply.pcm, reply.words, sent_ms, context_id, append):
+                pcm = reply.pcm
+                if not sent_ms:
+                    pcm = without_leading_silence(pcm)
+                    sent_ms = (len(reply.pcm) - len(pcm)) * 1000 // (2 * RATE_HZ)
+                for frame in interleaved(pcm, reply.words, sent_ms, context_id, append):
                     yield frame
                 sent_ms += len(reply.pcm) * 1000 // (2 * RATE_HZ)
         except SynthesisError:

@@ -17,6 +17,8 @@ RATE_HZ = 8000
 WINDOW_SAMPLES = 256
 WINDOW_BYTES = 2 * WINDOW_SAMPLES
 _CONTEXT_SAMPLES = 32
+# -45 dBFS
+SILENCE_AMPLITUDE = 184
 # Music or long silence leaves Silero's state deaf to the speech after it; pipecat's measured cure is a
 # reset about every 2 s, only in a run of clear silence.
 _RESET_WINDOWS = 62
@@ -129,3 +131,10 @@ class EchoLevel:
     def _forget(self, at_ms: int) -> None:
         while self._said and self._said[0][0] < at_ms - ECHO_MS:
             self._said.popleft()
+
+
+def without_leading_silence(pcm: bytes) -> bytes:
+    """`pcm` from 10 ms before its first sample above -45 dBFS: a voice model starts with silence, which
+    the caller would hear as latency."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)) > SILENCE_AMPLITUDE)
+    return pcm[2 * max(0, int(loud[0]) - RATE_HZ // 100) :] if loud.size else pcm
