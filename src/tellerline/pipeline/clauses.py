@@ -10,9 +10,10 @@ from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggrega
 from tellerline.pipeline.guards import FigureGuard, RambleGuard
 
 # Piper makes a 0.6 s clause in 55-97 ms and a 3 s sentence in 200-280 ms (docs/latency.md): the first
-# audio must not wait for a sentence. Fewer than three words would run dry before the next clause is made.
-FIRST_CLAUSE_WORDS = 3
-FIRST_CLAUSE_MAX_WORDS = 7
+# audio must not wait for a sentence, nor run dry before the second piece is made, which is cut shorter
+# than a sentence as well.
+FIRST_CLAUSE_WORDS = 2
+MAX_WORDS_BY_PIECE = (5, 10)
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s")
 _CLAUSE_END = re.compile(r"[,;:.!?–—]+[\"')\]]*\s")
@@ -59,14 +60,16 @@ class ClauseAggregator(BaseTextAggregator):
                 yield Aggregation(fit, TextType.SENTENCE)
 
     def _complete(self) -> int:
-        if self._spoken:
+        if self._spoken >= len(MAX_WORDS_BY_PIECE):
             end = _SENTENCE_END.search(self._text)
             return end.end() if end else 0
         for end in _CLAUSE_END.finditer(self._text):
-            if len(self._text[: end.end()].split()) >= FIRST_CLAUSE_WORDS or self._text[end.start()] in ".!?":
+            words = len(self._text[: end.end()].split())
+            if words >= FIRST_CLAUSE_WORDS or self._text[end.start()] in ".!?":
                 return end.end()
-        words = list(re.finditer(r"\S+\s+", self._text))
-        return words[FIRST_CLAUSE_MAX_WORDS - 1].end() if len(words) > FIRST_CLAUSE_MAX_WORDS else 0
+        limit = MAX_WORDS_BY_PIECE[self._spoken]
+        ends = [word.end() for word in re.finditer(r"\S+\s+", self._text)]
+        return ends[limit - 1] if len(ends) >= limit else 0
 
     def _fit(self, clause: str) -> str:
         clause = " ".join(_UNSPEAKABLE.sub(" ", clause).split())
