@@ -244,3 +244,6 @@ def quiet_environment() -> None:
         PIPECAT_LOG_LLM_CONTEXT="off",
         DO_NOT_TRACK="1",
     )
+    # OpenMP's spinning threads burn the core a neighbour needs: beside one busy process llama.cpp took
+    # 230-1,500 ms a token on two cores with them, 18 ms without. libgomp reads it when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

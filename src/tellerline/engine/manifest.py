@@ -61,13 +61,15 @@ def _part(text: str) -> dict[str, str]:
 class KnownAnswer(_Entry):
     """What a sound copy of the model answers; checked before the engine reports ready.
 
-    A language model continues `prompt` greedily with text that starts with `answer`. A recogniser
-    hears `prompt` (spoken by the engine's own voice, 8 kHz) as `answer`, up to `tolerated_words` words.
+    A language model continues `prompt` greedily with a text that contains `answer`. A voice speaks
+    `prompt`. A recogniser hears `prompt` (spoken by the engine's own voice), or the 8 kHz WAV file `audio`
+    beside the manifest, as `answer`, give or take `tolerated_words`.
     """
 
-    prompt: str
-    answer: str
-    tolerated_words: int = 0
+    prompt: str = ""
+    audio: RelativePath | None = None
+    answer: str = ""
+    tolerated_words: Annotated[int, Field(ge=0)] = 0
 
 
 class Model(_Entry):

@@ -1,0 +1,106 @@
+"""Which calls the engine serves: leased slots, withheld while turns take too long."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tellerline.monitoring import metrics
+from tellerline.settings import AdmissionSettings
+
+LEASE_SECONDS = 15.0
+# Turns older than this say nothing about now.
+_WINDOW_SECONDS = 30.0
+# Fewer turns than this are an accident, not a load.
+_FEWEST_TURNS = 4
+_QUANTILE = 0.9
+_RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """The answer to a call that asks for a slot."""
+
+    reserved: bool
+    reason: str
+    free_slots: int
+    retry_after_seconds: int = 0
+
+
+class TurnTimes:
+    """What a turn costs here lately: the slow end of each stage, queueing included, summed."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, deque[tuple[float, float]]] = {}
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """Notes that a caller waited `seconds` for a stage."""
+        self._seen.setdefault(stage, deque(maxlen=256)).append((self._clock(), seconds))
+
+    def turn_seconds(self) -> float:
+        """The 90th percentile of each stage in the last 30 s, added up; 0 while too little is known."""
+        return sum(self._slow(stage) for stage in self._seen)
+
+    def _slow(self, stage: str) -> float:
+        seen = self._seen[stage]
+        while seen and seen[0][0] < self._clock() - _WINDOW_SECONDS:
+            seen.popleft()
+        if len(seen) < _FEWEST_TURNS:
+            return 0.0
+        ordered = sorted(seconds for _, seconds in seen)
+        return ordered[min(len(ordered) - 1, int(_QUANTILE * len(ordered)))]
+
+
+class Slots:
+    """Leases of at most `max_calls` calls. A lease not refreshed for 15 s lapses."""
+
+    def __init__(
+        self, settings: AdmissionSettings, times: TurnTimes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._times = times
+        self._clock = clock
+        self._leases: dict[str, float] = {}
+
+    def reserve(self, call_id: str) -> Reservation:
+        """Takes or refreshes a slot. A call that holds one always keeps it; only new ones are refused."""
+        if call_id not in self._leases:
+            reason = self._refusal()
+            if reason:
+                metrics.ENGINE_REFUSALS.labels(reason).inc()
+                return Reservation(False, reason, self.free(), _RETRY_AFTER_SECONDS)
+        self._leases[call_id] = self._clock() + LEASE_SECONDS
+        return Reservation(True, "", self.free())
+
+    def release(self, call_id: str) -> None:
+        """Gives a slot back; nothing happens for a call without one."""
+        self._leases.pop(call_id, None)
+        self.free()
+
+    def lapsed(self) -> list[str]:
+        """Takes back and returns the slots nobody refreshed."""
+        now = self._clock()
+        gone = [call_id for call_id, until in self._leases.items() if until < now]
+        for call_id in gone:
+            del self._leases[call_id]
+        self.free()
+        return gone
+
+    def free(self) -> int:
+        """Calls that could still be taken; published as a metric."""
+        free = 0 if self._slow() else max(0, self._settings.max_calls - len(self._leases))
+        metrics.ENGINE_CALLS.set(len(self._leases))
+        metrics.ENGINE_FREE_SLOTS.set(free)
+        return free
+
+    def _refusal(self) -> str:
+        if len(self._leases) >= self._settings.max_calls:
+            return "full"
+        return "slow" if self._slow() else ""
+
+    def _slow(self) -> bool:
+        # With nobody here the next call cannot make anyone's turn late.
+        return bool(self._leases) and self._times.turn_seconds() * 1000 > self._settings.turn_deadline_ms

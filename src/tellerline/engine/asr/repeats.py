@@ -1,0 +1,56 @@
+"""Runaway repeats of a decoder: finds them by rate and compression, and takes them out."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+# OpenAI's own bound for a transcript that repeats itself (whisper/transcribe.py, Radford et al. 2022, 4.5).
+REPEATING_RATIO = 2.4
+# Fast telephone speech is 4-5 words a second (digits 3-4); a runaway of a 0.7 s "yes" reads 8 and more.
+_WORDS_PER_SECOND = 5.5
+# A sentence said twice is a copy; "no, no" and "yes, yes" are how people talk.
+_COPY_WORDS = 3
+_RUNAWAY_TIMES = 3
+
+_NOT_WORD = re.compile(r"[^\w']+")
+
+
+def compression_ratio(text: str) -> float:
+    """Length over deflated length, in UTF-8 bytes; repeats compress well. 0 for no text."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
+
+
+def without_repeats(text: str, seconds: float, cut_short: bool) -> str:
+    """`text` less an exact second copy of itself and less runaway repeats.
+
+    `seconds` is how long the speech was; `cut_short` says the decoder was stopped by its token limit.
+    "five five five five" stays, as long as it could have been said in the time.
+    """
+    words = text.split()
+    bare = [_NOT_WORD.sub("", word).lower() for word in words]
+    half = len(words) // 2
+    if half >= _COPY_WORDS and len(words) % 2 == 0 and bare[:half] == bare[half:]:
+        words, bare = words[:half], bare[:half]
+    hasty = len(words) > _WORDS_PER_SECOND * max(seconds, 0.2)
+    if cut_short or hasty or compression_ratio(text) > REPEATING_RATIO:
+        words = _collapse(words, bare)
+    return " ".join(words)
+
+
+def _collapse(words: list[str], bare: list[str]) -> list[str]:
+    """Keeps one of every run of a phrase said three times or more in a row; a cut last one counts too."""
+    for length in range(1, len(words) // _RUNAWAY_TIMES + 1):
+        for start in range(len(words) - length * _RUNAWAY_TIMES + 1):
+            phrase, end = bare[start : start + length], start + length
+            while bare[end : end + length] == phrase:
+                end += length
+            if end - start < length * _RUNAWAY_TIMES:
+                continue
+            rest = bare[end:]
+            if len(rest) < length and rest == phrase[: len(rest)]:
+                end = len(words)
+            kept = words[: start + length] + words[end:]
+            return _collapse(kept, bare[: start + length] + bare[end:])
+    return words

@@ -1,0 +1,272 @@
+"""Wire ⇄ ports: the four services of engine.proto, and what an error becomes on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+
+import grpc
+
+from tellerline.engine.admission import Slots, TurnTimes
+from tellerline.engine.asr.port import Heard, Recognizer, Utterance
+from tellerline.engine.llm.port import Ending, LanguageModel, Message, Prompt, PromptError, Sampling
+from tellerline.engine.tts.port import Synthesizer
+from tellerline.errors import RecognitionError, TellerlineError
+from tellerline.monitoring import metrics
+from tellerline.rpc import engine_pb2, engine_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+_Context = grpc.aio.ServicerContext
+
+
+@contextlib.asynccontextmanager
+async def _reported(context: _Context, stage: str) -> AsyncIterator[None]:
+    """Turns an error of a stage into a gRPC status. Error texts carry no words of a caller."""
+    try:
+        yield
+    except PromptError as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except TellerlineError as error:
+        metrics.ENGINE_ERRORS.labels(stage).inc()
+        log.error("%s", error)
+        await context.abort(grpc.StatusCode.INTERNAL, str(error))
+
+
+class EngineServicer(engine_pb2_grpc.EngineServicer):
+    """Slots of calls."""
+
+    def __init__(self, slots: Slots, language_model: LanguageModel) -> None:
+        self._slots = slots
+        self._language_model = language_model
+
+    async def Reserve(self, request: engine_pb2.ReserveRequest, context: _Context) -> engine_pb2.ReserveReply:
+        """Takes or refreshes a slot."""
+        if not request.call_id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "engine: Reserve needs a call_id")
+        answer = self._slots.reserve(request.call_id)
+        return engine_pb2.ReserveReply(
+            reserved=answer.reserved,
+            reason=answer.reason,
+            free_slots=answer.free_slots,
+            retry_after_seconds=answer.retry_after_seconds,
+        )
+
+    async def Release(self, request: engine_pb2.ReleaseRequest, context: _Context) -> engine_pb2.ReleaseReply:
+        """Gives back the slot and the call's conversation cache."""
+        self._slots.release(request.call_id)
+        self._language_model.forget(request.call_id)
+        return engine_pb2.ReleaseReply()
+
+
+class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
+    """Utterances in, transcripts out."""
+
+    def __init__(self, recognizers: dict[str, Recognizer], times: TurnTimes) -> None:
+        self._recognizers = recognizers
+        self._times = times
+
+    async def Recognize(
+        self, requests: AsyncIterator[engine_pb2.RecognizeRequest], context: _Context
+    ) -> AsyncIterator[engine_pb2.RecognizeReply]:
+        """One utterance. A Finalize supersedes the one before it."""
+        replies: asyncio.Queue[engine_pb2.RecognizeReply | BaseException | None] = asyncio.Queue()
+        listening = asyncio.create_task(self._listen(requests, replies))
+        try:
+            async with _reported(context, "recognition"):
+                while (reply := await replies.get()) is not None:
+                    if isinstance(reply, BaseException):
+                        raise reply
+                    yield reply
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(
+        self,
+        requests: AsyncIterator[engine_pb2.RecognizeRequest],
+        replies: asyncio.Queue[engine_pb2.RecognizeReply | BaseException | None],
+    ) -> None:
+        utterance: Utterance | None = None
+        deciding: asyncio.Task[None] | None = None
+        try:
+            async for request in requests:
+                kind = request.WhichOneof("request")
+                if kind == "start":
+                    utterance = self._open(request.start)
+                elif utterance is None:
+                    raise PromptError("recognition: the first message of a stream must be start")
+                elif kind == "audio":
+                    partial = await utterance.hear(request.audio)
+                    if partial is not None:
+                        replies.put_nowait(_transcript(request, Heard(partial), final=False))
+                elif kind == "finalize":
+                    if deciding is not None:
+                        deciding.cancel()
+                    deciding = asyncio.create_task(self._finalize(utterance, request, replies))
+            if deciding is not None:
+                await deciding
+            replies.put_nowait(None)
+        except Exception as error:
+            replies.put_nowait(error)
+        finally:
+            if deciding is not None:
+                deciding.cancel()
+            if utterance is not None:
+                utterance.close()
+
+    def _open(self, start: engine_pb2.RecognizeStart) -> Utterance:
+        if start.engine not in self._recognizers:
+            known = ", ".join(sorted(self._recognizers.keys() - {""}))
+            raise PromptError(f"recognition: no engine {start.engine!r} here; there are: {known}")
+        try:
+            return self._recognizers[start.engine].open(start.language, start.partials)
+        except RecognitionError as error:
+            raise PromptError(str(error)) from error
+
+    async def _finalize(
+        self,
+        utterance: Utterance,
+        request: engine_pb2.RecognizeRequest,
+        replies: asyncio.Queue[engine_pb2.RecognizeReply | BaseException | None],
+    ) -> None:
+        try:
+            heard = await utterance.finalize()
+        except RecognitionError as error:
+            replies.put_nowait(error)
+            return
+        metrics.ENGINE_QUEUE_SECONDS.labels("recognition").observe(heard.queued_ms / 1000)
+        metrics.ENGINE_STAGE_SECONDS.labels("recognition").observe(heard.decode_ms / 1000)
+        self._times.observe("recognition", (heard.queued_ms + heard.decode_ms) / 1000)
+        if not heard.text:
+            metrics.ENGINE_NOT_SPEECH.inc()
+        replies.put_nowait(_transcript(request, heard, final=True))
+
+
+def _transcript(request: engine_pb2.RecognizeRequest, heard: Heard, final: bool) -> engine_pb2.RecognizeReply:
+    return engine_pb2.RecognizeReply(
+        call_id=request.call_id,
+        turn_id=request.turn_id,
+        transcript=engine_pb2.Transcript(
+            sequence=request.finalize.sequence if final else 0,
+            final=final,
+            text=heard.text,
+            avg_logprob=heard.avg_logprob,
+            no_speech_prob=heard.no_speech_prob,
+            compression_ratio=heard.compression_ratio,
+            audio_ms=heard.audio_ms,
+            decode_ms=heard.decode_ms,
+            queued_ms=heard.queued_ms,
+        ),
+    )
+
+
+class LanguageModelServicer(engine_pb2_grpc.LanguageModelServicer):
+    """Prefixes and generations."""
+
+    def __init__(self, model: LanguageModel, times: TurnTimes, default_tokens: int) -> None:
+        self._model = model
+        self._times = times
+        self._default_tokens = default_tokens
+
+    async def OpenPrefix(
+        self, request: engine_pb2.OpenPrefixRequest, context: _Context
+    ) -> engine_pb2.OpenPrefixReply:
+        """Evaluates a prompt beginning once."""
+        async with _reported(context, "language_model"):
+            prefix = await self._model.open_prefix(_messages(request.messages))
+            return engine_pb2.OpenPrefixReply(prefix=prefix.handle, tokens=prefix.tokens)
+
+    async def Generate(
+        self, request: engine_pb2.GenerateRequest, context: _Context
+    ) -> AsyncIterator[engine_pb2.GenerateReply]:
+        """Streams an answer; cancelling stops the model at the next token."""
+        wanted = request.sampling
+        prompt = Prompt(
+            call_id=request.call_id,
+            messages=_messages(request.messages),
+            prefix=request.prefix,
+            sampling=Sampling(
+                max_tokens=wanted.max_tokens or self._default_tokens,
+                temperature=wanted.temperature,
+                top_p=wanted.top_p,
+                seed=wanted.seed,
+                stop=tuple(wanted.stop),
+            ),
+            grammar=request.grammar,
+            json_schema=request.json_schema,
+        )
+        async with (
+            _reported(context, "language_model"),
+            contextlib.aclosing(self._model.generate(prompt)) as events,
+        ):
+            async for event in events:
+                reply = engine_pb2.GenerateReply(call_id=request.call_id, turn_id=request.turn_id)
+                if isinstance(event, Ending):
+                    self._times.observe("first_token", (event.queued_ms + event.first_token_ms) / 1000)
+                    reply.end.CopyFrom(_ending(event))
+                else:
+                    reply.text = event
+                yield reply
+
+
+def _messages(messages: Iterable[engine_pb2.Message]) -> tuple[Message, ...]:
+    return tuple(Message(message.role, message.content) for message in messages)
+
+
+def _ending(end: Ending) -> engine_pb2.GenerateEnd:
+    return engine_pb2.GenerateEnd(
+        finish_reason=end.finish_reason,
+        prompt_tokens=end.prompt_tokens,
+        cached_tokens=end.cached_tokens,
+        generated_tokens=end.generated_tokens,
+        first_token_ms=end.first_token_ms,
+        total_ms=end.total_ms,
+        queued_ms=end.queued_ms,
+    )
+
+
+class SynthesisServicer(engine_pb2_grpc.SynthesisServicer):
+    """Text in, audio out."""
+
+    _DEFAULT_RATE_HZ = 8000
+    _RATES_HZ = (8000, 16000, 22050, 24000, 48000)
+
+    def __init__(self, voices: dict[str, Synthesizer], times: TurnTimes) -> None:
+        self._voices = voices
+        self._times = times
+
+    async def Synthesize(
+        self, request: engine_pb2.SynthesizeRequest, context: _Context
+    ) -> AsyncIterator[engine_pb2.SynthesizeReply]:
+        """Streams a text sentence by sentence; cancelling stops before the next one."""
+        rate_hz = request.rate_hz or self._DEFAULT_RATE_HZ
+        if request.voice not in self._voices or rate_hz not in self._RATES_HZ:
+            known = ", ".join(sorted(self._voices.keys() - {""}))
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"synthesis: voice {request.voice!r} at {rate_hz} Hz is not here; voices: {known}; "
+                f"rates: {', '.join(map(str, self._RATES_HZ))}",
+            )
+        asked: float | None = time.perf_counter()
+        spoken = self._voices[request.voice].synthesize(
+            request.text, request.speed or 1.0, rate_hz, request.fixed_phrase
+        )
+        async with _reported(context, "synthesis"), contextlib.aclosing(spoken) as sentences:
+            async for sentence in sentences:
+                if asked is not None and not sentence.cached:
+                    self._times.observe("synthesis_first", time.perf_counter() - asked)
+                asked = None
+                yield engine_pb2.SynthesizeReply(
+                    call_id=request.call_id,
+                    turn_id=request.turn_id,
+                    pcm=sentence.pcm,
+                    words=[
+                        engine_pb2.SpokenWord(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms)
+                        for word in sentence.words
+                    ],
+                    cached=sentence.cached,
+                )
