@@ -24,15 +24,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import grpc
 import psutil
 import pydantic
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tellerline import settings
-from tellerline.bootstrap import CHANNEL_OPTIONS
 from tellerline.errors import StackError
-from tellerline.rpc import control_pb2, control_pb2_grpc
+from tellerline.monitoring import health
 from tellerline.supervisor import Supervisor, Unit, ended
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -205,8 +202,8 @@ class Stack:
         for index in range(self._lane_count):
             self._start_connector(index, phrases)
         for lane in self._lanes:
-            self._wait(f"pipeline@{lane.name}", _serving, lane.pipeline_socket)
-            self._wait(f"connector@{lane.name}", _ready, lane.control_socket)
+            self._wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
+            self._wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
         self._write_state()
 
     def _start_engine(self) -> None:
@@ -215,7 +212,7 @@ class Stack:
             socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
         )
         self._run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
-        self._wait("engine@cpu", _serving, self._engine_socket)
+        self._wait("engine@cpu", health.serving, self._engine_socket)
 
     def _start_pipeline(self, lane: str) -> None:
         sock = self._socket("pipeline", lane)
@@ -350,23 +347,3 @@ def _merged(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any
     for key, value in overrides.items():
         merged[key] = _merged(merged[key], value) if isinstance(value, Mapping) else value
     return merged
-
-
-def _serving(socket_path: Path) -> bool:
-    """Whether the daemon there says SERVING by the standard gRPC health protocol."""
-    with grpc.insecure_channel(f"unix:{socket_path}", options=CHANNEL_OPTIONS) as channel:
-        try:
-            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-        except grpc.RpcError:
-            return False
-        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def _ready(socket_path: Path) -> bool:
-    """Whether the connector there takes calls."""
-    with grpc.insecure_channel(f"unix:{socket_path}", options=CHANNEL_OPTIONS) as channel:
-        try:
-            stub = control_pb2_grpc.ControlStub(channel)  # type: ignore[no-untyped-call]
-            return bool(stub.Status(control_pb2.StatusRequest(), timeout=1.0).state == "ready")
-        except grpc.RpcError:
-            return False
