@@ -145,7 +145,7 @@ async def serve_echo(settings: PipelineSettings) -> None:
     """Serves `settings.socket` until a signal arrives."""
     server, healthiness = bootstrap.server(settings.socket)
     servicer = EchoConversation(settings.transfer_target)
-    rpc.add_ConversationServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    rpc.add_ConversationServicer_to_server(servicer, server)
     await server.start()
     await healthiness.set("", health_pb2.HealthCheckResponse.SERVING)
     notify.notify("READY=1")

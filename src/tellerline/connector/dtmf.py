@@ -1,0 +1,107 @@
+"""Keypad digits: what SIP INFO carries, and dark input, which never leaves the connector as digits.
+
+RFC 4733 events are decoded, and their retransmissions dropped, by the SIP stack. RFC 6086 leaves INFO
+bodies to their type: `application/dtmf-relay` (Signal= and Duration= lines) and `application/dtmf` (the
+key alone).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from tellerline.rpc import conversation_pb2 as pb
+
+KEYS = frozenset("0123456789*#ABCD")
+# RFC 4733 section 3.2: events 10 and 11 are star and hash; some gateways write the number in INFO.
+_NUMBERED = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+_SIGNAL = re.compile(r"^\s*Signal\s*=\s*(\S+)\s*$", re.IGNORECASE | re.MULTILINE)
+_DURATION = re.compile(r"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.IGNORECASE | re.MULTILINE)
+
+Outcome = pb.DarkInputResult.Outcome
+
+
+def key(text: str) -> str | None:
+    """The key `text` names, or None."""
+    name = _NUMBERED.get(text, text.upper())
+    return name if name in KEYS else None
+
+
+def parse_info(content_type: str, body: str) -> tuple[str, int] | None:
+    """The key and its duration in milliseconds (0 where not said) of an INFO body, or None."""
+    kind = content_type.split(";")[0].strip().lower()
+    if kind == "application/dtmf-relay":
+        signal, duration = _SIGNAL.search(body), _DURATION.search(body)
+        pressed = key(signal.group(1)) if signal else None
+        return (pressed, int(duration.group(1)) if duration else 0) if pressed else None
+    if kind == "application/dtmf":
+        pressed = key(body.strip())
+        return (pressed, 0) if pressed else None
+    return None
+
+
+class SecretSink(Protocol):
+    """Where dark input goes: the service that checks it."""
+
+    async def check(self, call_id: str, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
+        """What became of `digits` (ASCII). The caller zeroes them afterwards; keep no copy."""
+        ...
+
+
+class NoBanking:
+    """The sink of a lane that has no banking service."""
+
+    async def check(self, call_id: str, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
+        """Always UNAVAILABLE."""
+        return Outcome.UNAVAILABLE
+
+
+@dataclass(frozen=True)
+class DarkRequest:
+    """What to collect; mirrors the wire's DarkInputRequest."""
+
+    request_id: int
+    purpose: str
+    min_digits: int
+    max_digits: int
+    timeout_ms: int
+
+
+class DarkInput:
+    """Digits being collected for one request. `#` ends early, `*` starts over."""
+
+    # Longer than any secret that is typed, so that a wrong request cannot grow memory.
+    LIMIT_DIGITS = 32
+
+    def __init__(self, request: DarkRequest) -> None:
+        self.request = request
+        self._most = max(1, min(request.max_digits or self.LIMIT_DIGITS, self.LIMIT_DIGITS))
+        # At its full length from the start: a growing bytearray leaves copies in freed memory.
+        self._digits = bytearray(self._most)
+        self._count = 0
+
+    def press(self, digit: str) -> bool:
+        """Takes one key; True when the input is complete."""
+        if digit == "#":
+            return self._count >= self.request.min_digits
+        if digit == "*":
+            self.wipe()
+        elif digit.isdigit():
+            self._digits[self._count] = ord(digit)
+            self._count += 1
+        return self._count >= self._most
+
+    async def submit(self, call_id: str, sink: SecretSink) -> pb.DarkInputResult.Outcome:
+        """Hands the digits to `sink` and zeroes them, whatever happens."""
+        handed = self._digits[: self._count]
+        try:
+            return await sink.check(call_id, self.request.purpose, handed)
+        finally:
+            handed[:] = bytes(len(handed))
+            self.wipe()
+
+    def wipe(self) -> None:
+        """Zeroes what was collected."""
+        self._digits[:] = bytes(len(self._digits))
+        self._count = 0
