@@ -122,9 +122,12 @@ class Stack:
         self._connector_overrides = connector or {}
         self._progress = progress
         self._folder = Path()
+        self._phrases = Path()
         self._engine_socket: Path | None = None
         self._lanes: list[Lane] = []
         self._supervisor: Supervisor | None = None
+        # A daemon that dies before everything was up once has a fault a restart would not mend.
+        self._started = False
 
     def __enter__(self) -> Stack:
         if is_running(self._home):
@@ -147,6 +150,11 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def phrases(self) -> Path:
+        """The folder of the connector's phrases, `<key>.wav`."""
+        return self._phrases
 
     @property
     def supervisor(self) -> Supervisor:
@@ -188,6 +196,12 @@ class Stack:
         state_file(self._home).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def wait_until_ready(self) -> None:
+        """Waits until every lane takes calls. Raises StackError when one does not in two minutes."""
+        for lane in self._lanes:
+            self._wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
+            self._wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
+
     # ---- starting
 
     def _start(self) -> None:
@@ -196,14 +210,13 @@ class Stack:
             self._start_engine()
         elif self._engine_socket is not None:
             self._engine_socket = Path(self._engine_socket)
-        phrases = self._phrases()
+        self._phrases = self._rendered_phrases()
         for index in range(self._lane_count):
             self._start_pipeline(f"cpu-{index}")
         for index in range(self._lane_count):
-            self._start_connector(index, phrases)
-        for lane in self._lanes:
-            self._wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
-            self._wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
+            self._start_connector(index)
+        self.wait_until_ready()
+        self._started = True
         self._write_state()
 
     def _start_engine(self) -> None:
@@ -226,13 +239,13 @@ class Stack:
         base = settings.PipelineSettings(socket=sock, engine_socket=self._engine_socket, allow_watch=True)
         self._run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
 
-    def _start_connector(self, index: int, phrases: Path) -> None:
+    def _start_connector(self, index: int) -> None:
         lane = f"cpu-{index}"
         base = settings.ConnectorSettings(
             pipeline_socket=self._socket("pipeline", lane),
             control_socket=self._socket("connector", lane),
             spool=self._home / "spool" / lane,
-            phrases=phrases,
+            phrases=self._phrases,
             lane=lane,
             # Long enough for a goodbye; whoever stops a stack of their own waits for no caller.
             drain_seconds=2.0,
@@ -269,10 +282,11 @@ class Stack:
 
     def _wait(self, unit: str, healthy: Callable[[Path], bool], socket_path: Path) -> None:
         started = time.monotonic()
+        exits = self.supervisor.exits(unit) if self._started else 0
         said = 0
         while not healthy(socket_path):
             waited = time.monotonic() - started
-            if self.supervisor.exits(unit):
+            if self.supervisor.exits(unit) > exits:
                 status = ended(self.supervisor.last_status(unit) or 0)
                 raise StackError(f"{unit} {status} while starting:\n{self._log_end(unit)}")
             if waited > _START_SECONDS:
@@ -283,7 +297,7 @@ class Stack:
             time.sleep(_POLL_SECONDS)
         self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
 
-    def _phrases(self) -> Path:
+    def _rendered_phrases(self) -> Path:
         """The folder of phrases rendered for the connector, made now if its texts or voice are new."""
         if self._echo or self._lane_count == 0:
             return self._home / "phrases" / "none"
