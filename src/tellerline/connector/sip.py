@@ -154,7 +154,9 @@ class _Dialog(pj.Call):  # type: ignore[misc]
             self.stack.drop(self, info.lastStatusCode)
 
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
-        for media in self.getInfo().media:
+        # Kept: SWIG's members point into their parent without holding it.
+        info = self.getInfo()
+        for media in info.media:
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status != pj.PJSUA_CALL_MEDIA_NONE:
                 self._media_changed(media)
                 return
@@ -193,7 +195,8 @@ class _Dialog(pj.Call):  # type: ignore[misc]
     def silent_seconds(self, now: float) -> float:
         """How long the count of received RTP packets has stood still."""
         with contextlib.suppress(pj.Error):
-            packets = self.getStreamStat(0).rtcp.rxStat.pkt
+            statistics = self.getStreamStat(0)
+            packets = statistics.rtcp.rxStat.pkt
             # "Not equal" because a re-INVITE starts the count again.
             if packets != self.packets:
                 self.packets, self.packets_changed_at = packets, now
@@ -327,10 +330,12 @@ class SipStack:
     def _create(self) -> pj.Endpoint:
         gc.disable()
         settings = self._settings
+        exported = ctypes.CDLL(importlib.import_module("pjsua2._pjsua2").__file__)
+        # It prints before libInit hands it our log settings.
+        exported.pj_log_set_level(_LIBRARY_LOG_LEVEL)
         endpoint = pj.Endpoint()
         endpoint.libCreate()
         endpoint.libInit(self._endpoint_config())
-        exported = ctypes.CDLL(importlib.import_module("pjsua2._pjsua2").__file__)
         capacity = exported.pjsua_call_get_max_count()
         if capacity < settings.lane_calls:
             raise SettingsError(
