@@ -112,7 +112,7 @@ class Lane:
     def __init__(self, folder: Path, transfer_target: str | None = None, **sip: Any) -> None:
         self.folder = folder
         number = next(_lanes)
-        self.port = _free_sip_port()
+        self.port = free_sip_port()
         self.rtp_first = sip.setdefault("rtp_port_first", _RTP_FIRST + number * _RTP_STEP)
         self.rtp_count = _RTP_STEP
         self.spool = folder / "spool"
@@ -222,7 +222,8 @@ class Lane:
         return self.options() == 200
 
 
-def _free_sip_port() -> int:
+def free_sip_port() -> int:
+    """A port for a lane that nobody has bound."""
     for port in SIP_PORTS:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:

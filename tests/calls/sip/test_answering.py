@@ -151,6 +151,8 @@ def test_one_record_for_every_answered_call(lane: Lane) -> None:
         assert refused.invite(refused.sdp((18,))).status == 488
     lane.wait_idle()
     wait_until(lambda: len(lane.records()) == before + 1, 3, "one more record")
+    [record] = [record for record in lane.records() if record["sip_call_id"] == answered.call_id]
+    assert (record["state"], record["reason"]) == ("closed", "caller")
 
 
 def _split(message: Message, name: str) -> list[str]:
