@@ -205,16 +205,19 @@ class Stack:
     # ---- starting
 
     def _start(self) -> None:
-        self._engine_socket = self._pipeline_overrides.get("engine_socket")
-        if not self._echo and self._engine_socket is None:
+        given = self._pipeline_overrides.get("engine_socket")
+        own_engine = not self._echo and given is None
+        if own_engine:
             self._start_engine()
-        elif self._engine_socket is not None:
-            self._engine_socket = Path(self._engine_socket)
+        elif given is not None:
+            self._engine_socket = Path(given)
         self._phrases = self._rendered_phrases()
         for index in range(self._lane_count):
             self._start_pipeline(f"cpu-{index}")
         for index in range(self._lane_count):
             self._start_connector(index)
+        if own_engine:
+            self._wait_for_engine()
         self.wait_until_ready()
         self._started = True
         self._write_state()
@@ -225,7 +228,9 @@ class Stack:
             socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
         )
         self._run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
-        self._wait("engine@cpu", health.serving, self._engine_socket)
+
+    def _wait_for_engine(self) -> None:
+        self._wait("engine@cpu", health.serving, self._socket("engine", "cpu"))
 
     def _start_pipeline(self, lane: str) -> None:
         sock = self._socket("pipeline", lane)
@@ -307,7 +312,10 @@ class Stack:
         folder = self._home / "phrases" / f"en-{digest}"
         if folder.is_dir():
             return folder
-        self._progress("rendering the fixed phrases")
+        # With phrases at hand every daemon starts at once; without, the engine has to be there first.
+        if self._engine_socket == self._socket("engine", "cpu"):
+            self._wait_for_engine()
+        self._progress("rendering the fixed phrases, the first time only")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
             command = ("phrases", "render", "--engine", str(self._engine_socket), "--out", made)

@@ -155,4 +155,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # As the module the parent knows: pickles name their classes by module, and this one is __main__.
+    from tellerline.robot import process
+
+    process.main()
