@@ -68,14 +68,17 @@ def build(call: Call, models: Models) -> Conversation:
         user_params=LLMUserAggregatorParams(user_turn_strategies=strategies, empty_user_turn=None),
     )
     front_desk = FrontDesk(call)
+    model = EngineLLMService(call)
 
     async def spoken(_: object, message: AssistantTurnStoppedMessage) -> None:
         if message.content:
             front_desk.last_answer = message.content
         queued, call.queued_text = " ".join(call.queued_text), []
-        call.publish(
-            bot_spoke=pb.BotSpoke(text=queued, played=message.content, interrupted=message.interrupted)
-        )
+        if queued or message.content:
+            spoke = pb.BotSpoke(text=queued, played=message.content, interrupted=message.interrupted)
+            call.publish(bot_spoke=spoke)
+        if not message.interrupted:
+            await model.warm(context)
 
     aggregators.assistant().add_event_handler("on_assistant_turn_stopped", spoken)
     source = ConnectorInput(call)
@@ -85,7 +88,7 @@ def build(call: Call, models: Models) -> Conversation:
             Listener(call, CallerVoice(models.voice), models.turn),
             aggregators.user(),
             front_desk,
-            EngineLLMService(call),
+            model,
             EngineTTSService(call),
             SpeechGate(call),
             ConnectorOutput(call),

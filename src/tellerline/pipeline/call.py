@@ -47,6 +47,8 @@ class Call:
         self.heard_frames: asyncio.Queue[Frame] = asyncio.Queue()
         self.playout: Playout[Frame] = Playout(self.heard_frames.put_nowait)
         self._watchers = watchers
+        # A guard has ended the answer: more of it is not worth generating.
+        self.answer_cut = False
         self.echo = EchoLevel()
         # Where the caller's audio stands, in milliseconds since the stream was attached.
         self.heard_ms = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class Engine:
 
     async def generate(
         self, call_id: str, turn_id: int, messages: list[pb.Message], sampling: pb.Sampling, seconds: float
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Text of the answer, piece by piece. Closing the iterator stops the model.
 
         Raises LanguageModelError when the engine fails or `seconds` pass.
@@ -104,7 +104,7 @@ class Engine:
 
     async def synthesise(
         self, text: str, call_id: str = "", turn_id: int = 0, fixed_phrase: bool = False
-    ) -> AsyncIterator[pb.SynthesizeReply]:
+    ) -> AsyncGenerator[pb.SynthesizeReply, None]:
         """Audio and word offsets of one clause as they are made. Raises SynthesisError."""
         request = pb.SynthesizeRequest(call_id=call_id, turn_id=turn_id, text=text, fixed_phrase=fixed_phrase)
         stream = self._synthesis.Synthesize(request, timeout=SYNTHESIS_SECONDS)

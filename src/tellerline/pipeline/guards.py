@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from tellerline import language
@@ -9,6 +10,8 @@ from tellerline import language
 # The starter model rambles; two spoken sentences are an answer.
 MAX_SENTENCES = 2
 MAX_WORDS = 45
+
+_SENTENCE_ENDS = re.compile(r"[.!?](?=\s)")
 
 
 class FigureGuard:
@@ -57,3 +60,8 @@ class RambleGuard:
         self._words += len(heard.split())
         self._sentences += clause.rstrip().endswith((".", "!", "?"))
         return True
+
+
+def is_enough(answer: str) -> bool:
+    """Whether `answer` holds all that RambleGuard would let through."""
+    return len(_SENTENCE_ENDS.findall(answer)) >= MAX_SENTENCES or len(answer.split()) > MAX_WORDS

@@ -34,7 +34,7 @@ from tellerline.pipeline.frames import (
     ResumePlayoutFrame,
     TurnAbandonedFrame,
 )
-from tellerline.pipeline.voice import WINDOW_BYTES, CallerVoice, TurnModel
+from tellerline.pipeline.voice import WINDOW_BYTES, CallerVoice, TurnModel, trailing_silence_ms
 from tellerline.rpc import conversation_pb2 as conversation
 from tellerline.rpc import engine_pb2 as engine
 
@@ -167,8 +167,8 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
                 await self.push_frame(action)
             case turns.StartRecognition(since_ms):
                 self._start_recognition(since_ms)
-            case turns.FinalizeRecognition(sequence, last_sound_ms):
-                self._finalise(sequence, last_sound_ms)
+            case turns.FinalizeRecognition(sequence):
+                self._finalise(sequence)
             case turns.StopRecognition():
                 if self._utterance is not None:
                     self._utterance.close()
@@ -209,12 +209,13 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._history = self._history[-length:]
         self._utterance.audio(bytes(self._history))
 
-    def _finalise(self, sequence: int, last_sound_ms: int) -> None:
+    def _finalise(self, sequence: int) -> None:
         if self._utterance is None:
             return
         now = time.monotonic_ns()
         self._utterance.finalise(sequence)
-        self._call.clock.start(self._heard_ns - (self._heard_ms - last_sound_ms) * 1_000_000)
+        silent_ms = min(trailing_silence_ms(bytes(self._history)), 200)
+        self._call.clock.start(self._heard_ns - silent_ms * 1_000_000)
         self._call.clock.mark("recognition_started", now)
 
     async def _check_turn(self, sequence: int, pcm: bytes) -> None:

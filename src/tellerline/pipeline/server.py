@@ -7,8 +7,10 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
+import loguru
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 from pipecat.frames.frames import Frame, InterruptionFrame, TTSSpeakFrame
@@ -182,8 +184,21 @@ class _Running:
             running.cancel()
 
 
+def silence_pipecat() -> None:
+    """Logs where pipecat warns but not what: its texts quote callers and answers, at any level."""
+
+    def sink(message: Any) -> None:
+        record = message.record
+        error = f" ({record['exception'].type.__name__})" if record["exception"] else ""
+        log.log(record["level"].no, "pipecat %s:%d%s", record["name"], record["line"], error)
+
+    loguru.logger.remove()
+    loguru.logger.add(sink, level="WARNING", format="{message}")
+
+
 async def serve(settings: PipelineSettings) -> None:
     """Runs the pipeline daemon until a signal. SERVING once phrases are rendered, while the engine serves."""
+    silence_pipecat()
     engine = Engine(settings.engine_socket)
     models = Models(VoiceModel(), TurnModel())
     words = language.load(settings.language)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
@@ -30,13 +31,13 @@ from tellerline.errors import LanguageModelError, SynthesisError
 from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
-from tellerline.pipeline.guards import FigureGuard
-from tellerline.pipeline.voice import without_leading_silence
+from tellerline.pipeline.guards import FigureGuard, is_enough
 from tellerline.rpc import engine_pb2 as pb
 
 RATE_HZ = 8000
-# Turns of the conversation the model is shown; each prompt token costs about 1 ms on the two-core box.
-CONTEXT_MESSAGES = 6
+# The model is shown this many of the newest messages, at most; each token it has to read anew costs 4 ms on
+# the two-core box.
+CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
 
@@ -75,37 +76,58 @@ class EngineLLMService(BaseOpenAILLMService):
         return self._chunks(context)
 
     async def _chunks(self, context: LLMContext) -> AsyncIterator[ChatCompletionChunk]:
-        answer = self._call.engine.generate(
-            self._call.call_id,
-            self._call.turn_id,
-            _messages(context),
-            pb.Sampling(max_tokens=MAX_TOKENS),
-            self._call.settings.limits.turn_deadline_ms / 1000,
-        )
-        spoken = False
+        answer = self._generate(_messages(context), MAX_TOKENS)
+        self._call.answer_cut = False
+        said = ""
         try:
             async for text in answer:
-                spoken = spoken or bool(text.strip())
+                said += text
                 yield _chunk(text)
+                if self._call.answer_cut or is_enough(said):
+                    break
         except LanguageModelError:
             metrics.PIPELINE_TURNS.labels("model_failed").inc()
         finally:
-            await answer.aclose()  # type: ignore[attr-defined]
-        if not spoken:
+            await answer.aclose()
+        if not said.strip():
             await self.push_frame(TTSSpeakFrame(self._call.phrases.text("apology")))
+
+    def _generate(self, messages: list[pb.Message], max_tokens: int) -> AsyncGenerator[str, None]:
+        return self._call.engine.generate(
+            self._call.call_id,
+            self._call.turn_id,
+            messages,
+            pb.Sampling(max_tokens=max_tokens),
+            self._call.settings.limits.turn_deadline_ms / 1000,
+        )
+
+    async def warm(self, context: LLMContext) -> None:
+        """Has the model read the conversation up to here, so that the next turn costs only its own words.
+
+        What was heard is seldom what was generated: an answer is cut, interrupted, or a phrase.
+        """
+        with contextlib.suppress(LanguageModelError):
+            async for _ in self._generate(_messages(context), 1):
+                pass
 
 
 def _messages(context: LLMContext) -> list[pb.Message]:
-    recent: list[pb.Message] = []
-    for message in context.get_messages()[-CONTEXT_MESSAGES:]:
+    spoken: list[pb.Message] = []
+    for message in context.get_messages():
         if isinstance(message, dict) and isinstance(content := message.get("content"), str):
             role = str(message["role"])
-            recent.append(
+            spoken.append(
                 pb.Message(role=role if role in ("system", "assistant") else "user", content=content)
             )
-    while recent and recent[0].role == "assistant":
-        recent.pop(0)
-    return recent
+    return recent(spoken)
+
+
+def recent(messages: list[pb.Message]) -> list[pb.Message]:
+    """The newest messages. The start moves only every `CONTEXT_MESSAGES`
+    messages: each move empties the model's cache of the conversation."""
+    start = max(0, len(messages) - CONTEXT_MESSAGES)
+    start = -(-start // CONTEXT_MESSAGES) * CONTEXT_MESSAGES
+    return messages[start:]
 
 
 def _chunk(text: str) -> ChatCompletionChunk:
@@ -137,8 +159,12 @@ class EngineTTSService(TTSService):
         self._text_aggregator = ClauseAggregator(  # type: ignore[assignment]
             FigureGuard(call.language),
             call.phrases.text("no_figures"),
-            lambda guard: metrics.PIPELINE_GUARDED.labels(guard).inc(),
+            self._guarded,
         )
+
+    def _guarded(self, guard: str) -> None:
+        metrics.PIPELINE_GUARDED.labels(guard).inc()
+        self._call.answer_cut = True
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """A withdrawn speculation stops synthesis as an interruption would."""
@@ -159,6 +185,7 @@ class EngineTTSService(TTSService):
         clock = self._call.clock
         clock.mark("first_clause", time.monotonic_ns())
         append = self._tts_contexts[context_id].append_to_context
+        self._call.queued_text.append(text.strip())
         if phrase := self._call.phrases.find(text.strip()):
             for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
                 yield frame
@@ -167,11 +194,7 @@ class EngineTTSService(TTSService):
         stream = self._call.engine.synthesise(text.strip(), self._call.call_id, self._call.turn_id)
         try:
             async for reply in stream:
-                pcm = reply.pcm
-                if not sent_ms:
-                    pcm = without_leading_silence(pcm)
-                    sent_ms = (len(reply.pcm) - len(pcm)) * 1000 // (2 * RATE_HZ)
-                for frame in interleaved(pcm, reply.words, sent_ms, context_id, append):
+                for frame in interleaved(reply.pcm, reply.words, sent_ms, context_id, append):
                     yield frame
                 sent_ms += len(reply.pcm) * 1000 // (2 * RATE_HZ)
         except SynthesisError:
@@ -180,7 +203,7 @@ class EngineTTSService(TTSService):
                 for frame in interleaved(apology.pcm, apology.words, 0, context_id, append):
                     yield frame
         finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
 
 
 def interleaved(

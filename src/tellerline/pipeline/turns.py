@@ -295,10 +295,8 @@ class TurnTaking:
                 self._utterance.speculated = None
                 yield Withdraw()
             return
-        paused_ms = (
-            window.at_ms - self._utterance.paused_at_ms if self._utterance.paused_at_ms is not None else 0
-        )
-        if not self._utterance.open and paused_ms >= self._settings.resume_after_ms:
+        paused = self._utterance.paused_at_ms is not None
+        if paused and window.at_ms - self._utterance.last_sound_ms >= self._settings.resume_after_ms:
             self._utterance.paused_at_ms = None
             yield ResumePlayout()
         yield from self._confirm_if_over(window.at_ms)
@@ -333,7 +331,11 @@ class TurnTaking:
                 yield Withdraw()
             self._utterance.speculated = transcript.text
             yield Speculate(transcript.text)
-        yield CheckTurn(transcript.sequence)
+        reads = self._reads_complete(transcript.text)
+        if reads is None:
+            yield CheckTurn(transcript.sequence)
+        else:
+            self._utterance.complete = reads
         yield from self._confirm_if_over(transcript.at_ms)
 
     def _on_verdict(self, verdict: Verdict) -> Iterator[Action]:
@@ -370,6 +372,15 @@ class TurnTaking:
             return False
         follows_along = all(word in self._words.backchannels for word in heard)
         return not (follows_along and self._utterance.bot_had_floor and not self._utterance.open)
+
+    def _reads_complete(self, text: str) -> bool | None:
+        """What the words alone tell: a question mark ends a turn, a dangling word does not; else None.
+
+        Saves the turn model's 65-115 ms of CPU while the language model wants it.
+        """
+        if language.words(text)[-1] in self._words.dangling:
+            return False
+        return True if text.rstrip().endswith("?") else None
 
     def _open_turn(self) -> Iterator[Action]:
         if not self._utterance.open:

@@ -92,10 +92,17 @@ def test_a_question_is_answered(caller: Caller) -> None:
     assert caller.voice(96) == [StartRecognition(since_ms=320)]
     caller.voice(992)
     assert caller.silence(32) == [FinalizeRecognition(1, last_sound_ms=1408)]
-    assert caller.recognised("What time is it?") == [Interrupt(), Speculate("What time is it?"), CheckTurn(1)]
+    assert caller.recognised("Tell me more.") == [Interrupt(), Speculate("Tell me more."), CheckTurn(1)]
     assert caller.verdict(complete=True) == []
     assert caller.silence(128) == []
-    assert caller.silence(64) == [StopRecognition(), Confirm("What time is it?", last_sound_ms=1408)]
+    assert caller.silence(64) == [StopRecognition(), Confirm("Tell me more.", last_sound_ms=1408)]
+
+
+def test_a_question_mark_needs_no_turn_model(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(64)
+    assert kinds(caller.recognised("Where is my card?")) == [Interrupt, Speculate]
+    assert kinds(caller.silence(160)) == [StopRecognition, Confirm]
 
 
 def test_a_late_transcript_confirms_as_soon_as_it_is_judged(caller: Caller) -> None:
@@ -108,7 +115,7 @@ def test_a_late_transcript_confirms_as_soon_as_it_is_judged(caller: Caller) -> N
 def test_an_unfinished_sentence_waits_longer(caller: Caller) -> None:
     caller.voice(640)
     caller.silence(192)
-    caller.recognised("I want to")
+    caller.recognised("I want a new")
     assert caller.verdict(complete=False) == []
     assert caller.silence(640) == []
     assert kinds(caller.silence(320)) == [StopRecognition, Confirm]
@@ -117,8 +124,7 @@ def test_an_unfinished_sentence_waits_longer(caller: Caller) -> None:
 def test_a_hesitation_withdraws_the_guess_and_answers_the_whole(caller: Caller) -> None:
     caller.voice(640)
     caller.silence(192)
-    caller.recognised("I want to")
-    caller.verdict(complete=False)
+    assert kinds(caller.recognised("I want to")) == [Interrupt, Speculate]
     assert caller.voice(96) == [Withdraw()]
     caller.voice(640)
     assert kinds(caller.silence(32)) == [FinalizeRecognition]
