@@ -28,7 +28,8 @@ class Codec:
 
     def decode(self, payload: bytes) -> Samples:
         """One sample a byte."""
-        return np.take(self.to_linear, np.frombuffer(payload, np.uint8))
+        samples: Samples = np.take(self.to_linear, np.frombuffer(payload, np.uint8))
+        return samples
 
     def audible_table(self, threshold: int) -> bytes:
         """A `bytes.translate` table: 1 for codes whose sample is above `threshold` in magnitude, else 0."""

@@ -167,9 +167,9 @@ def parse(text: str, name: str) -> Scenario:
         raise ScenarioError("\n".join(_explain(name, tree, e) for e in error.errors())) from error
 
 
-def _explain(name: str, tree: yaml.Node, error: Any) -> str:
-    node: yaml.Node = tree
-    line = tree.start_mark.line + 1
+def _explain(name: str, tree: yaml.Node | None, error: Any) -> str:
+    node = tree
+    line = tree.start_mark.line + 1 if tree else 1
     for part in error["loc"]:
         if isinstance(node, yaml.MappingNode):
             found = [(key, value) for key, value in node.value if key.value == part]

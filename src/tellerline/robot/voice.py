@@ -1,4 +1,4 @@
-"""The caller's voice: lines rendered before the call, by Piper with altered pitch and tempo, or by espeak-ng."""
+"""The caller's voice: lines rendered before the call by Piper (altered pitch and tempo) or espeak-ng."""
 
 from __future__ import annotations
 
