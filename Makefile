@@ -86,7 +86,7 @@ var/machine var/machine-test: var/machine%: scripts/machine
 
 $(VENV)/.tools: requirements-build.lock | var/machine
 	@echo "set-up 1 of 4: a virtual environment in $(VENV)"
-	$(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements-build.lock
 	@touch $@
 
