@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 PROTOS := $(wildcard src/tellerline/rpc/*.proto)
-SCENARIO ?= first-call
+SCENARIO ?= first_call
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
