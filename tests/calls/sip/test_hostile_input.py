@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +13,12 @@ from sip_lane import Lane
 from sip_phone import LOOPBACK, PCMU, TELEPHONE_EVENT, Phone, rtp
 
 MUTANTS = 3000
+
+
+@pytest.fixture
+def lane(make_lane: Callable[..., Lane]) -> Lane:
+    """A lane for one test only: INVITEs among the torture messages keep slots until no ACK came for 32 s."""
+    return make_lane()
 
 
 @pytest.fixture
