@@ -232,6 +232,8 @@ def _account_config(settings: SipSettings) -> pj.AccountConfig:
     media.transportConfig.qosType = pj.PJ_QOS_TYPE_VOICE
     media.srtpUse = pj.PJMEDIA_SRTP_DISABLED
     media.streamKaEnabled = False
+    # The library would answer a late offer's answer with an UPDATE of its own; both laws are played anyway.
+    media.lockCodecEnabled = False
     # When a peer's answer names both laws the library would re-offer one by UPDATE; either law is played.
     media.lockCodecEnabled = False
     # Addresses are configured; what a peer says about ours changes nothing.
