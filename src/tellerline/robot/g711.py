@@ -28,8 +28,7 @@ class Codec:
 
     def decode(self, payload: bytes) -> Samples:
         """One sample a byte."""
-        samples: Samples = np.take(self.to_linear, np.frombuffer(payload, np.uint8))
-        return samples
+        return self.to_linear[np.frombuffer(payload, np.uint8)]
 
     def audible_table(self, threshold: int) -> bytes:
         """A `bytes.translate` table: 1 for codes whose sample is above `threshold` in magnitude, else 0."""
@@ -38,13 +37,14 @@ class Codec:
 
 def _all_samples() -> npt.NDArray[np.int32]:
     # Index i holds the sample whose two's complement bit pattern is i.
-    return np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
+    samples: npt.NDArray[np.int32] = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
+    return samples
 
 
 def _segment(magnitude: npt.NDArray[np.int32], first_bit: int) -> npt.NDArray[np.int32]:
     # How many doublings above the first segment: the position of the highest set bit, less first_bit.
-    bit_length = np.frexp(magnitude.astype(np.float64))[1]
-    return np.clip(bit_length - first_bit, 0, 7).astype(np.int32)
+    bit_length: npt.NDArray[np.int32] = np.frexp(magnitude.astype(np.float64))[1]
+    return np.minimum(np.maximum(bit_length - first_bit, 0), 7)
 
 
 def _mulaw() -> Codec:

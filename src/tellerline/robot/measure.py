@@ -209,7 +209,9 @@ def greeting(trace: CallTrace, audio: BotAudio) -> Greeting:
     """First packet, and first audible sample, after the ACK."""
     acknowledged = trace.acknowledged_ns
     first = int(audio.arrived_ns[0]) if len(audio.arrived_ns) else None
-    audible = audio.first_audible(0)
+    # What is heard once the caller has spoken is an answer.
+    spoken = [mark.started_ns for mark in trace.marks]
+    audible = audio.first_audible(0, spoken[0] if spoken else None)
     return Greeting(
         None if first is None else max(0.0, (first - acknowledged) / 1e6),
         None if audible is None else max(0.0, (audible - acknowledged) / 1e6),
