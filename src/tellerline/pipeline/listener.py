@@ -153,7 +153,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
                 no_speech_prob=transcript.no_speech_prob,
             )
         )
-        self._handle(turns.Transcript(self._heard_ms, transcript.sequence, transcript.text))
+        self._handle(
+            turns.Transcript(self._heard_ms, transcript.sequence, transcript.text, transcript.avg_logprob)
+        )
 
     # ---- acting
 

@@ -27,6 +27,9 @@ WINDOW_MS = 32
 # Silero's own recommendation: a lower threshold to leave speech than to enter it.
 SPEECH_PROBABILITY = 0.5
 SILENCE_PROBABILITY = 0.35
+# Over the bot, a text the recogniser itself doubts is noise: tiny.en makes words of "mm-hm" and of coughs at
+# -0.9 to -1.6, of words at -0.05 to -0.5.
+DOUBTFUL_LOGPROB = -0.8
 # Speech over the bot this long asks for its words without waiting for a silence.
 OVERLAP_RECOGNITION_MS = 480
 
@@ -50,6 +53,8 @@ class Transcript:
     at_ms: int
     sequence: int
     text: str
+    # Mean log-probability of its tokens; 0 where the recogniser has none.
+    avg_logprob: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -310,7 +315,7 @@ class TurnTaking:
     def _on_transcript(self, transcript: Transcript) -> Iterator[Action]:
         if transcript.sequence != self._sequence or self.state is State.IDLE:
             return
-        means_something = self._means_something(transcript.text)
+        means_something = self._means_something(transcript)
         if self.state is State.SPEECH:
             if transcript.sequence != self._utterance.overlap_sequence:
                 return
@@ -366,12 +371,13 @@ class TurnTaking:
 
     # ---- parts
 
-    def _means_something(self, text: str) -> bool:
-        heard = language.words(text)
+    def _means_something(self, transcript: Transcript) -> bool:
+        heard = language.words(transcript.text)
         if not heard:
             return False
         follows_along = all(word in self._words.backchannels for word in heard)
-        return not (follows_along and self._utterance.bot_had_floor and not self._utterance.open)
+        doubtful = follows_along or transcript.avg_logprob < DOUBTFUL_LOGPROB
+        return not (doubtful and self._utterance.bot_had_floor and not self._utterance.open)
 
     def _reads_complete(self, text: str) -> bool | None:
         """What the words alone tell: a question mark ends a turn, a dangling word does not; else None.

@@ -131,9 +131,11 @@ class EchoLevel:
             self._said.popleft()
 
 
-# Below the utterance's loudest 10 ms by this much, what is left is the line.
-_SOUND_RANGE_DB = 30.0
+# Sound is what is within 40 dB of the utterance's loudest 10 ms, and 6 dB above the line's own noise.
+_SOUND_RANGE_DB = 40.0
+_ABOVE_NOISE_DB = 6.0
 _FRAME_SAMPLES = 80
+_NOISE_FRAMES = 5
 
 
 def trailing_silence_ms(pcm: bytes) -> int:
@@ -141,8 +143,12 @@ def trailing_silence_ms(pcm: bytes) -> int:
 
     Silero falls below its threshold 30-90 ms after the last sound (measured on Piper and on people).
     """
-    frames = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
-    frames = frames[frames.size % _FRAME_SAMPLES :].reshape(-1, _FRAME_SAMPLES)
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    frames = samples[samples.size % _FRAME_SAMPLES :].reshape(-1, _FRAME_SAMPLES)
+    if len(frames) < _NOISE_FRAMES:
+        return 0
     energy = np.einsum("ij,ij->i", frames, frames)
-    loud = np.flatnonzero(energy > energy.max(initial=0.0) * 10 ** (-_SOUND_RANGE_DB / 10))
+    noise = float(np.convolve(energy, np.full(_NOISE_FRAMES, 1 / _NOISE_FRAMES), "valid").min())
+    quiet = max(float(energy.max()) * 10 ** (-_SOUND_RANGE_DB / 10), noise * 10 ** (_ABOVE_NOISE_DB / 10))
+    loud = np.flatnonzero(energy > quiet)
     return 10 * int(len(energy) - 1 - loud[-1]) if loud.size else 0

@@ -55,8 +55,8 @@ class Caller:
     def silence(self, ms: int) -> list[Action]:
         return self._windows(ms, 0.02)
 
-    def recognised(self, text: str, sequence: int | None = None) -> list[Action]:
-        return self.taking.handle(Transcript(self.now_ms, sequence or self.sequence, text))
+    def recognised(self, text: str, sequence: int | None = None, avg_logprob: float = -0.1) -> list[Action]:
+        return self.taking.handle(Transcript(self.now_ms, sequence or self.sequence, text, avg_logprob))
 
     def verdict(self, complete: bool) -> list[Action]:
         return self.taking.handle(Verdict(self.now_ms, self.sequence, complete))
@@ -197,6 +197,18 @@ def test_a_cough_or_a_backchannel_lets_the_bot_go_on(interrupting: Caller, heard
     interrupting.voice(256)
     interrupting.silence(64)
     assert interrupting.recognised(heard) == [StopRecognition(), ResumePlayout()]
+
+
+def test_a_text_the_recogniser_doubts_lets_the_bot_go_on(interrupting: Caller) -> None:
+    interrupting.voice(256)
+    interrupting.silence(64)
+    assert interrupting.recognised("in my mom", avg_logprob=-1.3) == [StopRecognition(), ResumePlayout()]
+
+
+def test_a_doubtful_text_is_an_answer_when_the_bot_is_silent(caller: Caller) -> None:
+    caller.voice(256)
+    caller.silence(64)
+    assert kinds(caller.recognised("Lopez.", avg_logprob=-1.3))[0] is Interrupt
 
 
 def test_a_word_among_backchannels_takes_the_floor(interrupting: Caller) -> None:
