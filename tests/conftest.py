@@ -41,16 +41,20 @@ def engine_socket(model_store: ModelStore, tmp_path_factory: pytest.TempPathFact
         yield stack.state.engine_socket
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A stack's home: empty, but for the phrases that were rendered before for the same texts and voice."""
+    return _with_phrases(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def stack(
     model_store: ModelStore, engine_socket: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """A running stack of one lane on the session's engine."""
-    home = tmp_path_factory.mktemp("stack")
-    (home / "phrases").symlink_to(_made_once("phrases"))
+    home = _with_phrases(tmp_path_factory.mktemp("stack"))
     pipeline = {"engine_socket": engine_socket}
-    connector = {"sip": {"port": 5070, "rtp_port_first": 20000}}
-    with Stack(home=home, model_store=model_store.root, pipeline=pipeline, connector=connector) as running:
+    with Stack(home=home, model_store=model_store.root, pipeline=pipeline) as running:
         yield running
 
 
@@ -79,7 +83,8 @@ def free_port() -> Callable[[], int]:
     return choose
 
 
-def _made_once(name: str) -> Path:
-    folder = HOME / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _with_phrases(home: Path) -> Path:
+    rendered = HOME / "phrases"
+    rendered.mkdir(parents=True, exist_ok=True)
+    (home / "phrases").symlink_to(rendered)
+    return home
