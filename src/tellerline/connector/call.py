@@ -391,10 +391,15 @@ class Call:
 
     def _reattached(self, event: StreamUp) -> list[Command]:
         self.state = State.ATTACHED
-        commands: list[Command] = [StopTimer(Timer.REATTACH)]
-        if self.held:
-            commands.append(SendHold(True))
-        return commands
+        return [StopTimer(Timer.REATTACH), *self._stream_up(event)]
+
+    def _stream_up(self, event: StreamUp) -> list[Command]:
+        return [SendHold(True)] if self.held else []
+
+    def _hold_early(self, event: HoldChanged) -> list[Command]:
+        # Told once the pipeline has the call.
+        self.held = event.held
+        return []
 
     def _goodbye(self, reason: str) -> list[Command]:
         self.state = State.CLOSING
@@ -410,7 +415,7 @@ class Call:
     def _digit(self, event: DigitPressed) -> list[Command]:
         return [SendDigit(event.digit, event.duration_ms)]
 
-    def _hold_attached(self, event: HoldChanged) -> list[Command]:
+    def _hold(self, event: HoldChanged) -> list[Command]:
         if event.held == self.held:
             return []
         self.held = event.held
@@ -481,6 +486,8 @@ def _table() -> dict[tuple[State, type[Event]], _Handler]:
         (State.ANSWERING, AnswerFailed): Call._answer_failed,
         (State.ANSWERING, Disconnected): Call._not_confirmed,
         (State.ANSWERING, DrainDeadline): lambda call, event: call._hang_up_now("drained"),
+        (State.ANSWERING, HoldChanged): Call._hold_early,
+        (State.ATTACHED, StreamUp): Call._stream_up,
         (State.ATTACHED, StreamLost): Call._stream_lost,
         (State.ATTACHED, DigitPressed): Call._digit,
         (State.ATTACHED, HangUpAsked): Call._hang_up_asked,
@@ -495,7 +502,7 @@ def _table() -> dict[tuple[State, type[Event]], _Handler]:
         (State.CLOSED, RecordOpened): Call._record_too_late,
     }
     for state in _LIVE:
-        table[state, HoldChanged] = Call._hold_attached
+        table[state, HoldChanged] = Call._hold
         table[state, TransferStatus] = Call._transfer_status
         table[state, TimerFired] = Call._timer_fired
         table[state, Disconnected] = Call._ended
