@@ -22,6 +22,7 @@ class Language:
     # What the language model is told to be.
     prompt: str
     backchannels: frozenset[str]
+    floor_words: frozenset[str]
     dangling: frozenset[str]
     goodbyes: frozenset[str]
     numbers: frozenset[str]

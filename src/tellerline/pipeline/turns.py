@@ -27,9 +27,10 @@ WINDOW_MS = 32
 # Silero's own recommendation: a lower threshold to leave speech than to enter it.
 SPEECH_PROBABILITY = 0.5
 SILENCE_PROBABILITY = 0.35
-# Over the bot, a text the recogniser itself doubts is noise: tiny.en makes words of "mm-hm" and of coughs at
-# -0.9 to -1.6, of words at -0.05 to -0.5.
-DOUBTFUL_LOGPROB = -0.8
+# Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
+# Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; sentences of two
+# words or more at -0.1 to -0.5; but "Wait." at -0.9 and "Cancel." at -1.6.
+DOUBTFUL_LOGPROB = -0.95
 # Speech over the bot this long asks for its words without waiting for a silence.
 OVERLAP_RECOGNITION_MS = 480
 
@@ -376,8 +377,10 @@ class TurnTaking:
         if not heard:
             return False
         follows_along = all(word in self._words.backchannels for word in heard)
-        doubtful = follows_along or transcript.avg_logprob < DOUBTFUL_LOGPROB
-        return not (doubtful and self._utterance.bot_had_floor and not self._utterance.open)
+        doubtful = transcript.avg_logprob < DOUBTFUL_LOGPROB and self._words.floor_words.isdisjoint(heard)
+        return not (
+            (follows_along or doubtful) and self._utterance.bot_had_floor and not self._utterance.open
+        )
 
     def _reads_complete(self, text: str) -> bool | None:
         """What the words alone tell: a question mark ends a turn, a dangling word does not; else None.

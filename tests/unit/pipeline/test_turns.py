@@ -205,6 +205,12 @@ def test_a_text_the_recogniser_doubts_lets_the_bot_go_on(interrupting: Caller) -
     assert interrupting.recognised("in my mom", avg_logprob=-1.3) == [StopRecognition(), ResumePlayout()]
 
 
+def test_a_doubted_word_people_interrupt_with_takes_the_floor(interrupting: Caller) -> None:
+    interrupting.voice(256)
+    interrupting.silence(64)
+    assert kinds(interrupting.recognised("cancel", avg_logprob=-1.6))[0] is Interrupt
+
+
 def test_a_doubtful_text_is_an_answer_when_the_bot_is_silent(caller: Caller) -> None:
     caller.voice(256)
     caller.silence(64)
