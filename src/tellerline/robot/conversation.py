@@ -60,6 +60,8 @@ class Conversation:
     reception: measure.Reception
     greeting: measure.Greeting
     turns: list[Turn]
+    # What the stack said about the call; empty when it was not watched.
+    events: list[pb.ConversationEvent] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -106,7 +108,7 @@ def assemble(
     """A finished call's conversation. `events` None: not watched; `hear` None: answers not recognised."""
     audio = measure.BotAudio(trace)
     conversation = Conversation(
-        trace, audio, measure.reception(trace, audio), measure.greeting(trace, audio), []
+        trace, audio, measure.reception(trace, audio), measure.greeting(trace, audio), [], list(events or ())
     )
     if not trace.answered:
         conversation.failures.append(f"the call was not answered (SIP status {trace.status})")

@@ -1,0 +1,1 @@
+"""Benchmarks: what `tellerline bench` measures, each with its budgets."""
