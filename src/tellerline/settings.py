@@ -198,7 +198,9 @@ def load(kind: type[_Settings], path: Path) -> _Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); give an existing YAML file") from error
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}); give an existing YAML file"
+        ) from error
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -244,6 +246,7 @@ def quiet_environment() -> None:
         PIPECAT_LOG_LLM_CONTEXT="off",
         DO_NOT_TRACK="1",
     )
-    # OpenMP's spinning threads burn the core a neighbour needs: beside one busy process llama.cpp took
-    # 230-1,500 ms a token on two cores with them, 18 ms without. libgomp reads it when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenMP's threads spin for milliseconds and burn the core a neighbour needs: beside one busy process
+    # llama.cpp took 230-1,500 ms a token on two cores, 18 when they never spin, 9 with this many turns
+    # (about 0.1 ms). libgomp reads it when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -26,7 +26,8 @@ def from_pcm(pcm: bytes) -> Samples:
 def to_pcm(samples: Samples) -> bytes:
     """float32 in [-1, 1] as S16LE mono bytes, clipped."""
     scaled = np.clip(samples * np.float32(32767.0), -32767.0, 32767.0)
-    return scaled.astype("<i2").tobytes()
+    pcm: bytes = scaled.astype("<i2").tobytes()
+    return pcm
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:

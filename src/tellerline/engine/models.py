@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def _recognizers(settings: EngineSettings, store: ModelStore) -> tuple[dict[str,
             "name a model of the manifest"
         )
     loaded = {
-        engine: _timed(name, lambda engine=engine, name=name: _recognizer(engine, name, settings, store))
+        engine: _timed(name, functools.partial(_recognizer, engine, name, settings, store))
         for engine, name in chosen.items()
     }
     return {"": loaded[wanted.default], **loaded}, chosen

@@ -76,7 +76,8 @@ def _read(path: Path) -> bytes:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getsampwidth(), file.getnchannels()) != (8000, 2, 1):
                 raise ModelError(f"self-test: {path} must be 16-bit mono at 8,000 Hz")
-            return file.readframes(file.getnframes())
+            pcm: bytes = file.readframes(file.getnframes())
+            return pcm
     except (OSError, wave.Error, EOFError) as error:
         raise ModelError(
             f"self-test: {path} cannot be read; it belongs beside the models manifest"

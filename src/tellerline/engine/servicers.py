@@ -20,11 +20,9 @@ from tellerline.rpc import engine_pb2, engine_pb2_grpc
 
 log = logging.getLogger(__name__)
 
-_Context = grpc.aio.ServicerContext
-
 
 @contextlib.asynccontextmanager
-async def _reported(context: _Context, stage: str) -> AsyncIterator[None]:
+async def _reported(context: grpc.aio.ServicerContext, stage: str) -> AsyncIterator[None]:
     """Turns an error of a stage into a gRPC status. Error texts carry no words of a caller."""
     try:
         yield
@@ -43,7 +41,9 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
         self._slots = slots
         self._language_model = language_model
 
-    async def Reserve(self, request: engine_pb2.ReserveRequest, context: _Context) -> engine_pb2.ReserveReply:
+    async def Reserve(
+        self, request: engine_pb2.ReserveRequest, context: grpc.aio.ServicerContext
+    ) -> engine_pb2.ReserveReply:
         """Takes or refreshes a slot."""
         if not request.call_id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "engine: Reserve needs a call_id")
@@ -55,7 +55,9 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             retry_after_seconds=answer.retry_after_seconds,
         )
 
-    async def Release(self, request: engine_pb2.ReleaseRequest, context: _Context) -> engine_pb2.ReleaseReply:
+    async def Release(
+        self, request: engine_pb2.ReleaseRequest, context: grpc.aio.ServicerContext
+    ) -> engine_pb2.ReleaseReply:
         """Gives back the slot and the call's conversation cache."""
         self._slots.release(request.call_id)
         self._language_model.forget(request.call_id)
@@ -70,7 +72,7 @@ class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
         self._times = times
 
     async def Recognize(
-        self, requests: AsyncIterator[engine_pb2.RecognizeRequest], context: _Context
+        self, requests: AsyncIterator[engine_pb2.RecognizeRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[engine_pb2.RecognizeReply]:
         """One utterance. A Finalize supersedes the one before it."""
         replies: asyncio.Queue[engine_pb2.RecognizeReply | BaseException | None] = asyncio.Queue()
@@ -173,7 +175,7 @@ class LanguageModelServicer(engine_pb2_grpc.LanguageModelServicer):
         self._default_tokens = default_tokens
 
     async def OpenPrefix(
-        self, request: engine_pb2.OpenPrefixRequest, context: _Context
+        self, request: engine_pb2.OpenPrefixRequest, context: grpc.aio.ServicerContext
     ) -> engine_pb2.OpenPrefixReply:
         """Evaluates a prompt beginning once."""
         async with _reported(context, "language_model"):
@@ -181,7 +183,7 @@ class LanguageModelServicer(engine_pb2_grpc.LanguageModelServicer):
             return engine_pb2.OpenPrefixReply(prefix=prefix.handle, tokens=prefix.tokens)
 
     async def Generate(
-        self, request: engine_pb2.GenerateRequest, context: _Context
+        self, request: engine_pb2.GenerateRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[engine_pb2.GenerateReply]:
         """Streams an answer; cancelling stops the model at the next token."""
         wanted = request.sampling
@@ -240,7 +242,7 @@ class SynthesisServicer(engine_pb2_grpc.SynthesisServicer):
         self._times = times
 
     async def Synthesize(
-        self, request: engine_pb2.SynthesizeRequest, context: _Context
+        self, request: engine_pb2.SynthesizeRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[engine_pb2.SynthesizeReply]:
         """Streams a text sentence by sentence; cancelling stops before the next one."""
         rate_hz = request.rate_hz or self._DEFAULT_RATE_HZ

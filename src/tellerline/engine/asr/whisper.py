@@ -83,8 +83,9 @@ class WhisperRecognizer(Recognizer):
             names[1:1] = [f"<|{language.split('-')[0] or 'en'}|>", "<|transcribe|>"]
         elif language and not language.lower().startswith("en"):
             raise RecognitionError(f"recognition: the Whisper model is English only, asked for {language!r}")
-        ids = [self._tokenizer.token_to_id(name) for name in names]
-        if None in ids:
+        found = [self._tokenizer.token_to_id(name) for name in names]
+        ids = [number for number in found if number is not None]
+        if len(ids) < len(names):
             raise RecognitionError(f"recognition: the Whisper model does not know the language {language!r}")
         return ids
 

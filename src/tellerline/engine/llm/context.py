@@ -5,7 +5,9 @@ Thin over the C interface (llama.h): the Python class of the same package serves
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from pathlib import Path
 import llama_cpp
 
 from tellerline.engine.llm.port import Message, PromptError
+from tellerline.engine.llm.widen import widened
 from tellerline.errors import LanguageModelError, ModelError
 from tellerline.settings import LanguageModelSettings
 
 # Tokens evaluated at once. The compute buffer grows with it, and a cancelled prompt waits for one batch.
 BATCH_TOKENS = 256
 _PIECE_BYTES = 128
+_ALL_LAYERS = 0x7FFFFFFF
 # Stands for a message's text where only what precedes it is wanted; no tokenizer merges across it.
 _MARK = "\x01"
 
@@ -43,6 +47,19 @@ class Entry:
     logits: bool
 
 
+def _load(gguf: Path, settings: LanguageModelSettings) -> llama_cpp.llama_model_p:
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else _ALL_LAYERS
+    on_cpu = settings.gpu_layers == 0
+    with widened(gguf, settings.threads) if on_cpu else contextlib.nullcontext(gguf) as path:
+        # A widened copy is repacked into llama.cpp's own memory; mapped, it would be there twice.
+        params.use_mmap = path == gguf
+        model: llama_cpp.llama_model_p = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise ModelError(f"language model: {gguf} does not load; take it again: tellerline models take")
+    return model
+
+
 class ContextFull(Exception):
     """No cells are left for a batch; evict a sequence and try again."""
 
@@ -53,17 +70,16 @@ class LlamaContext:
     def __init__(self, gguf: Path, settings: LanguageModelSettings) -> None:
         llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
-        model_params = llama_cpp.llama_model_default_params()
-        model_params.n_gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else 0x7FFFFFFF
-        self._model = llama_cpp.llama_model_load_from_file(str(gguf).encode(), model_params)
-        if not self._model:
-            raise ModelError(f"language model: {gguf} does not load; take it again: tellerline models take")
+        self._model = _load(gguf, settings)
         self.tokens_max = min(settings.context_tokens, llama_cpp.llama_model_n_ctx_train(self._model))
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = settings.context_tokens
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.n_seq_max = settings.sequences
-        params.n_threads = params.n_threads_batch = settings.threads
+        params.n_threads_batch = settings.threads
+        # A step is bound by memory: one core makes 10 tokens in 102 ms, two in 93, and the voice wants the
+        # other core. One thread also sums in one order: no answer depends on its neighbours.
+        params.n_threads = max(1, settings.threads // 2)
         # One pool of cells for all sequences; split evenly, a long call could not borrow from a short one.
         params.kv_unified = True
         params.no_perf = True

@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class LlamaModel(LanguageModel):
             self._prefixes.popitem(last=False)
         return Prefix(handle, len(tokens))
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[str | Ending]:
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[str | Ending, None]:
         messages = prompt.messages
         if prompt.prefix:
             if prompt.prefix not in self._prefixes:
@@ -131,7 +131,9 @@ class LlamaModel(LanguageModel):
                 f"context of {limit}; shorten the conversation or raise language_model.context_tokens"
             )
 
-    async def _serve(self, prompt: Prompt, owner: str, tokens: list[int]) -> AsyncIterator[str | Ending]:
+    async def _serve(
+        self, prompt: Prompt, owner: str, tokens: list[int]
+    ) -> AsyncGenerator[str | Ending, None]:
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[_Event] = asyncio.Queue()
 
@@ -234,7 +236,7 @@ class LlamaModel(LanguageModel):
             self._advance(job, index)
 
     def _evaluate(self, entries: list[Entry]) -> bool:
-        """Evaluates one batch, evicting idle sequences while the cache is full; False when a job had to fail."""
+        """Evaluates a batch, evicting idle sequences while the cache is full; False when a job failed."""
         while True:
             try:
                 self._context.evaluate(entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from tellerline.errors import LanguageModelError
@@ -78,7 +78,7 @@ class LanguageModel(abc.ABC):
         """
 
     @abc.abstractmethod
-    def generate(self, prompt: Prompt) -> AsyncIterator[str | Ending]:
+    def generate(self, prompt: Prompt) -> AsyncGenerator[str | Ending, None]:
         """Yields pieces of whole characters, then one Ending. Closing the iterator stops the model at the
         next token. Raises PromptError for a prompt that cannot be served, LanguageModelError when it fails.
         """

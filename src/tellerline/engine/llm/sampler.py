@@ -18,7 +18,7 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 
 
 def grammar_of(prompt: Prompt) -> str:
-    """The GBNF text a prompt is constrained by; "" for none. Raises PromptError for a schema it cannot express."""
+    """The GBNF a prompt is constrained by; "" for none. Raises PromptError for a wrong schema."""
     if not prompt.json_schema:
         return prompt.grammar
     try:

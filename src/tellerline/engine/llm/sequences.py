@@ -66,12 +66,12 @@ class Sequences:
         for slot in own:
             if shared[slot.seq_id] == longest:
                 return Plan(slot, None, longest)
-        slot = self._room(own)
-        if slot is None:
+        room = self._room(own)
+        if room is None:
             return None
-        if slot is best or longest == 0:
-            return Plan(slot, None, longest)
-        return Plan(slot, best, longest)
+        if room is best or longest == 0:
+            return Plan(room, None, longest)
+        return Plan(room, best, longest)
 
     def take(self, plan: Plan, owner: str, prompt: Sequence[int]) -> None:
         """Marks a planned slot as busy for `owner`, holding the kept tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,7 +53,9 @@ class PiperSynthesizer(Synthesizer):
         self._cache = PhraseCache(_CACHE_BYTES)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="piper")
 
-    async def synthesize(self, text: str, speed: float, rate_hz: int, keep: bool) -> AsyncIterator[Spoken]:
+    async def synthesize(
+        self, text: str, speed: float, rate_hz: int, keep: bool
+    ) -> AsyncGenerator[Spoken, None]:
         if not _SLOWEST <= speed <= _FASTEST:
             raise SynthesisError(f"synthesis: speed {speed} is outside {_SLOWEST} to {_FASTEST}")
         phrase = Phrase(self._name, text, speed, rate_hz)
@@ -62,7 +64,8 @@ class PiperSynthesizer(Synthesizer):
             for spoken in cached:
                 yield Spoken(spoken.pcm, spoken.words, cached=True)
             return
-        made, at_ms = [], 0
+        made: list[Spoken] = []
+        at_ms = 0
         for sentence in speech_text.sentences(text):
             spoken = await self._speak(sentence, speed, rate_hz, at_ms, first=not made)
             made.append(spoken)

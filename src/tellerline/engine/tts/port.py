@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 
@@ -29,7 +29,7 @@ class Synthesizer(abc.ABC):
     """A loaded voice, shared by all calls."""
 
     @abc.abstractmethod
-    def synthesize(self, text: str, speed: float, rate_hz: int, keep: bool) -> AsyncIterator[Spoken]:
+    def synthesize(self, text: str, speed: float, rate_hz: int, keep: bool) -> AsyncGenerator[Spoken, None]:
         """Yields each sentence as it is made; closing the iterator stops before the next one.
 
         `speed` 1.0 is the voice's own pace. `keep` caches the result: only for text that is not personal.
