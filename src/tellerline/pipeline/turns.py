@@ -28,8 +28,8 @@ WINDOW_MS = 32
 SPEECH_PROBABILITY = 0.5
 SILENCE_PROBABILITY = 0.35
 # Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
-# Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; sentences of two
-# words or more at -0.1 to -0.5; but "Wait." at -0.9 and "Cancel." at -1.6.
+# Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; two words or
+# more at -0.1 to -0.5; but "Wait." at -0.9 and "Cancel." at -1.6.
 DOUBTFUL_LOGPROB = -0.95
 # Speech over the bot this long asks for its words without waiting for a silence.
 OVERLAP_RECOGNITION_MS = 480

@@ -1,0 +1,87 @@
+"""A pipeline daemon on the session's engine, and a caller's voice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import soxr
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tellerline import settings
+from tellerline.rpc import engine_pb2, engine_pb2_grpc
+
+Say = Callable[[str], bytes]
+
+_READY_SECONDS = 60
+
+
+def _serving(socket: Path) -> bool:
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+@pytest.fixture(scope="session")
+def pipeline_socket(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a pipeline daemon that may be watched, with short patience for silent callers."""
+    home = tmp_path_factory.mktemp("pipeline")
+    socket = home / "p.sock"
+    config = home / "pipeline.yml"
+    config.write_text(
+        settings.dump(
+            settings.PipelineSettings(
+                socket=socket,
+                engine_socket=engine_socket,
+                allow_watch=True,
+                limits=settings.CallLimits(silence_prompt_seconds=2.0, silence_prompts=1),
+            )
+        )
+    )
+    with (home / "pipeline.log").open("w") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "tellerline", "pipeline", "--config", str(config)], stderr=log
+        )
+        try:
+            deadline = time.monotonic() + _READY_SECONDS
+            while not _serving(socket):
+                assert daemon.poll() is None and time.monotonic() < deadline, (
+                    home / "pipeline.log"
+                ).read_text()
+                time.sleep(0.2)
+            yield socket
+        finally:
+            daemon.terminate()
+            daemon.wait(10)
+
+
+@pytest.fixture(scope="session")
+def say(engine_socket: Path) -> Say:
+    """Speech of a caller: the engine's voice at a higher pitch, S16LE at 8 kHz, silence cut off."""
+    made: dict[str, bytes] = {}
+
+    def render(text: str) -> bytes:
+        with grpc.insecure_channel(f"unix:{engine_socket}") as channel:
+            request = engine_pb2.SynthesizeRequest(text=text, fixed_phrase=True)
+            replies = engine_pb2_grpc.SynthesisStub(channel).Synthesize(request, timeout=20)
+            return b"".join(reply.pcm for reply in replies)
+
+    def speak(text: str) -> bytes:
+        if text not in made:
+            samples = np.frombuffer(render(text), "<i2").astype(np.float32) / 32768
+            higher = soxr.resample(samples, 8000 * 1.1, 8000)
+            loud = np.flatnonzero(np.abs(higher) > 0.01 * np.abs(higher).max())
+            cut = higher[loud[0] : loud[-1] + 1]
+            made[text] = (np.clip(cut / np.abs(cut).max() * 0.6, -1, 1) * 32767).astype("<i2").tobytes()
+        return made[text]
+
+    return speak
