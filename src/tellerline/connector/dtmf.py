@@ -1,13 +1,10 @@
-"""Keypad digits: what SIP INFO carries, and dark input, which never leaves the connector as digits.
+"""Keypad digits, and dark input, which never leaves the connector as digits.
 
-RFC 4733 events are decoded, and their retransmissions dropped, by the SIP stack. RFC 6086 leaves INFO
-bodies to their type: `application/dtmf-relay` (Signal= and Duration= lines) and `application/dtmf` (the
-key alone).
+RFC 4733 events are decoded, and their retransmissions dropped, by the SIP stack; so are SIP INFO bodies.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +13,6 @@ from tellerline.rpc import conversation_pb2 as pb
 KEYS = frozenset("0123456789*#ABCD")
 # RFC 4733 section 3.2: events 10 and 11 are star and hash; some gateways write the number in INFO.
 _NUMBERED = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
-_SIGNAL = re.compile(r"^\s*Signal\s*=\s*(\S+)\s*$", re.IGNORECASE | re.MULTILINE)
-_DURATION = re.compile(r"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.IGNORECASE | re.MULTILINE)
 
 Outcome = pb.DarkInputResult.Outcome
 
@@ -26,19 +21,6 @@ def key(text: str) -> str | None:
     """The key `text` names, or None."""
     name = _NUMBERED.get(text, text.upper())
     return name if name in KEYS else None
-
-
-def parse_info(content_type: str, body: str) -> tuple[str, int] | None:
-    """The key and its duration in milliseconds (0 where not said) of an INFO body, or None."""
-    kind = content_type.split(";")[0].strip().lower()
-    if kind == "application/dtmf-relay":
-        signal, duration = _SIGNAL.search(body), _DURATION.search(body)
-        pressed = key(signal.group(1)) if signal else None
-        return (pressed, int(duration.group(1)) if duration else 0) if pressed else None
-    if kind == "application/dtmf":
-        pressed = key(body.strip())
-        return (pressed, 0) if pressed else None
-    return None
 
 
 class SecretSink(Protocol):

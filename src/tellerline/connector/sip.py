@@ -232,8 +232,6 @@ def _account_config(settings: SipSettings) -> pj.AccountConfig:
     media.transportConfig.qosType = pj.PJ_QOS_TYPE_VOICE
     media.srtpUse = pj.PJMEDIA_SRTP_DISABLED
     media.streamKaEnabled = False
-    # The library would answer a late offer's answer with an UPDATE of its own; both laws are played anyway.
-    media.lockCodecEnabled = False
     # When a peer's answer names both laws the library would re-offer one by UPDATE; either law is played.
     media.lockCodecEnabled = False
     # Addresses are configured; what a peer says about ours changes nothing.
@@ -303,20 +301,29 @@ class SipStack:
     # ---- the sip thread
 
     def _run(self) -> None:
+        endpoint, problem = pj.Endpoint(), None
         try:
-            endpoint = self._create()
-        except pj.Error as error:
-            settings = self._settings
-            problem = SipError(
-                f"SIP on {settings.bind_host}:{settings.port} cannot start: {error.reason}; "
-                "is the port taken, or the address not this machine's?"
-            )
-            self._loop.call_soon_threadsafe(self._fail, problem)
-            return
+            self._create(endpoint)
         except Exception as error:
-            self._loop.call_soon_threadsafe(self._fail, error)
-            return
-        self._loop.call_soon_threadsafe(self._started.set_result, None)
+            problem = self._explain(error)
+        else:
+            self._loop.call_soon_threadsafe(self._started.set_result, None)
+            self._serve(endpoint)
+        # Here, and before anyone hears of the problem: a library destroyed by the process's exit aborts.
+        with contextlib.suppress(pj.Error):
+            endpoint.libDestroy()
+        if problem is not None:
+            self._loop.call_soon_threadsafe(self._started.set_exception, problem)
+
+    def _explain(self, error: Exception) -> Exception:
+        if not isinstance(error, pj.Error):
+            return error
+        return SipError(
+            f"SIP on {self._settings.bind_host}:{self._settings.port} cannot start: {error.reason}; "
+            "is the port taken, or the address not this machine's?"
+        )
+
+    def _serve(self, endpoint: pj.Endpoint) -> None:
         # What lives now lives for good; later collections need not look at it.
         gc.collect()
         gc.freeze()
@@ -325,19 +332,13 @@ class SipStack:
             endpoint.hangupAllCalls()
             for _ in range(20):
                 endpoint.libHandleEvents(_POLL_MS)
-            endpoint.libDestroy()
 
-    def _fail(self, error: Exception) -> None:
-        if not self._started.done():
-            self._started.set_exception(error)
-
-    def _create(self) -> pj.Endpoint:
+    def _create(self, endpoint: pj.Endpoint) -> None:
         gc.disable()
         settings = self._settings
         exported = ctypes.CDLL(importlib.import_module("pjsua2._pjsua2").__file__)
         # It prints before libInit hands it our log settings.
         exported.pj_log_set_level(_LIBRARY_LOG_LEVEL)
-        endpoint = pj.Endpoint()
         endpoint.libCreate()
         endpoint.libInit(self._endpoint_config())
         capacity = exported.pjsua_call_get_max_count()
@@ -362,7 +363,6 @@ class SipStack:
         self._account = _Account(self)
         self._account.create(_account_config(settings), True)
         self.ports = [_Port(seat) for seat in self._seats]
-        return endpoint
 
     def _endpoint_config(self) -> pj.EpConfig:
         config = pj.EpConfig()

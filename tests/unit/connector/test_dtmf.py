@@ -2,26 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tellerline.connector.dtmf import DarkInput, DarkRequest, NoBanking, Outcome, key, parse_info
+from tellerline.connector.dtmf import DarkInput, DarkRequest, NoBanking, Outcome, key
 from tellerline.rpc import conversation_pb2 as pb
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body", "pressed"),
-    [
-        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", ("5", 160)),
-        ("Application/DTMF-Relay; charset=x", " signal = # \n", ("#", 0)),
-        ("application/dtmf-relay", "Signal=11\nDuration=100", ("#", 100)),
-        ("application/dtmf", "7", ("7", 0)),
-        ("application/dtmf", "d\r\n", ("D", 0)),
-        ("application/dtmf", "77", None),
-        ("application/dtmf-relay", "Duration=160\r\n", None),
-        ("application/dtmf-relay", "Signal=!\r\n", None),
-        ("text/plain", "7", None),
-    ],
-)
-def test_info_bodies(content_type: str, body: str, pressed: tuple[str, int] | None) -> None:
-    assert parse_info(content_type, body) == pressed
 
 
 def test_numbers_of_the_telephone_event_registry() -> None:
