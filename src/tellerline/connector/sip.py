@@ -369,6 +369,9 @@ class SipStack:
         config.uaConfig.maxCalls = self._settings.lane_calls
         config.uaConfig.threadCnt = 0
         config.uaConfig.userAgent = "tellerline"
+        # With these the library looks names up without waiting; without, a BYE to a name blocks this thread.
+        for server in self._settings.nameservers:
+            config.uaConfig.nameserver.append(str(server))
         config.logConfig.level = _LIBRARY_LOG_LEVEL
         config.logConfig.consoleLevel = 0
         config.logConfig.msgLogging = 0

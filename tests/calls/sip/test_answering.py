@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +11,7 @@ from sip_lane import Lane
 from sip_phone import PCMA, PCMU, TELEPHONE_EVENT, Message, wait_until
 from sipp import Sipp
 
+LaneMaker = Callable[..., Lane]
 SippRunner = Callable[..., Sipp]
 
 
@@ -153,6 +156,24 @@ def test_one_record_for_every_answered_call(lane: Lane) -> None:
     wait_until(lambda: len(lane.records()) == before + 1, 3, "one more record")
     [record] = [record for record in lane.records() if record["sip_call_id"] == answered.call_id]
     assert (record["state"], record["reason"]) == ("closed", "caller")
+
+
+def test_a_name_nobody_looks_up_does_not_stop_the_lane(make_lane: LaneMaker) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        try:
+            silent.bind(("127.0.0.153", 53))
+        except PermissionError:
+            pytest.skip("only root may bind the port of a DNS server")
+        lane = make_lane(nameservers=("127.0.0.153",))
+        with lane.phone("hangup") as phone:
+            contact = f"<sip:phone@127.0.0.1:{phone.port}>".encode()
+            invite = phone.request("INVITE", phone.sdp())
+            answer = phone.transact(invite.replace(contact, b"<sip:phone@pbx.example.com:5060>"))
+            phone.to = answer.header("To")
+            phone.send(phone.request("ACK", cseq=1))
+            # The BYE waits for the name; the lane does not.
+            assert select.select([silent], [], [], 5.0)[0], "no look-up"
+            assert [lane.options() for _ in range(5)] == [200] * 5
 
 
 def _split(message: Message, name: str) -> list[str]:
