@@ -13,7 +13,7 @@ from tellerline.pipeline.guards import FigureGuard, RambleGuard
 # audio must not wait for a sentence, nor run dry before the second piece is made, which is cut shorter
 # than a sentence as well.
 FIRST_CLAUSE_WORDS = 2
-MAX_WORDS_BY_PIECE = (5, 10)
+MAX_WORDS_BY_PIECE = (4, 10)
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s")
 _CLAUSE_END = re.compile(r"[,;:.!?–—]+[\"')\]]*\s")

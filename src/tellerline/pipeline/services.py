@@ -32,6 +32,7 @@ from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
 from tellerline.pipeline.guards import FigureGuard, is_enough
+from tellerline.pipeline.voice import without_trailing_silence
 from tellerline.rpc import engine_pb2 as pb
 
 RATE_HZ = 8000
@@ -40,6 +41,8 @@ RATE_HZ = 8000
 CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
+# A piece that ends otherwise was cut inside a clause: its voice must not pause there.
+_PAUSES = (".", "!", "?", ",", ";", ":", "–", "—")
 
 
 class EngineLLMService(BaseOpenAILLMService):
@@ -194,9 +197,10 @@ class EngineTTSService(TTSService):
         stream = self._call.engine.synthesise(text.strip(), self._call.call_id, self._call.turn_id)
         try:
             async for reply in stream:
-                for frame in interleaved(reply.pcm, reply.words, sent_ms, context_id, append):
+                pcm = reply.pcm if text.rstrip().endswith(_PAUSES) else without_trailing_silence(reply.pcm)
+                for frame in interleaved(pcm, reply.words, sent_ms, context_id, append):
                     yield frame
-                sent_ms += len(reply.pcm) * 1000 // (2 * RATE_HZ)
+                sent_ms += len(pcm) * 1000 // (2 * RATE_HZ)
         except SynthesisError:
             metrics.PIPELINE_TURNS.labels("synthesis_failed").inc()
             if not sent_ms and (apology := self._call.phrases.find(self._call.phrases.text("apology"))):

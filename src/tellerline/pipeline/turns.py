@@ -24,9 +24,9 @@ from tellerline import language
 from tellerline.settings import CallLimits, TurnSettings
 
 WINDOW_MS = 32
-# Silero's own recommendation: a lower threshold to leave speech than to enter it.
+# Below this a window counts as silence. Silero's customary 0.35 is reached 110 ms after the last sound, 0.5 after
+# 84-105 ms, with hardly more dips inside speech (measured on 26 lines of Piper and 30 recordings of people).
 SPEECH_PROBABILITY = 0.5
-SILENCE_PROBABILITY = 0.35
 # Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
 # Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; two words or
 # more at -0.1 to -0.5; but "Wait." at -0.9 and "Cancel." at -1.6.
@@ -244,7 +244,7 @@ class TurnTaking:
 
     def _on_window(self, window: Window) -> Iterator[Action]:
         voice = window.probability >= SPEECH_PROBABILITY
-        if window.probability < SILENCE_PROBABILITY:
+        if not voice:
             self._deaf_until_silence = False
         self._voiced = self._voiced + 1 if voice and not self._deaf_until_silence else 0
         step: Callable[[Window], Iterator[Action]] = {
@@ -273,7 +273,7 @@ class TurnTaking:
             yield PromptSilentCaller(last=self._prompts > self._limits.silence_prompts)
 
     def _while_speech(self, window: Window) -> Iterator[Action]:
-        if window.probability < SILENCE_PROBABILITY:
+        if window.probability < SPEECH_PROBABILITY:
             self.state = State.PAUSE
             self._utterance.last_sound_ms = window.at_ms - WINDOW_MS
             self._utterance.text = None

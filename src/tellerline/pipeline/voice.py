@@ -135,6 +135,8 @@ class EchoLevel:
 _SOUND_RANGE_DB = 40.0
 _ABOVE_NOISE_DB = 6.0
 _FRAME_SAMPLES = 80
+# -45 dBFS
+_AUDIBLE = 184
 _NOISE_FRAMES = 5
 
 
@@ -152,3 +154,9 @@ def trailing_silence_ms(pcm: bytes) -> int:
     quiet = max(float(energy.max()) * 10 ** (-_SOUND_RANGE_DB / 10), noise * 10 ** (_ABOVE_NOISE_DB / 10))
     loud = np.flatnonzero(energy > quiet)
     return 10 * int(len(energy) - 1 - loud[-1]) if loud.size else 0
+
+
+def without_trailing_silence(pcm: bytes) -> bytes:
+    """`pcm` up to 10 ms after its last sample above -45 dBFS."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)) > _AUDIBLE)
+    return pcm[: 2 * (int(loud[-1]) + RATE_HZ // 100)] if loud.size else pcm
