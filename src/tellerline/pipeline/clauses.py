@@ -69,7 +69,8 @@ class ClauseAggregator(BaseTextAggregator):
                 return end.end()
         limit = MAX_WORDS_BY_PIECE[self._spoken]
         ends = [word.end() for word in re.finditer(r"\S+\s+", self._text)]
-        return ends[limit - 1] if len(ends) >= limit else 0
+        # One word more than is taken: the last word of a sentence must not be left behind alone.
+        return ends[limit - 1] if len(ends) > limit else 0
 
     def _fit(self, clause: str) -> str:
         clause = " ".join(_UNSPEAKABLE.sub(" ", clause).split())

@@ -24,8 +24,8 @@ from tellerline import language
 from tellerline.settings import CallLimits, TurnSettings
 
 WINDOW_MS = 32
-# Below this a window counts as silence. Silero's customary 0.35 is reached 110 ms after the last sound, 0.5 after
-# 84-105 ms, with hardly more dips inside speech (measured on 26 lines of Piper and 30 recordings of people).
+# Below this a window is silence. Silero's customary 0.35 is reached 110 ms after the last sound, 0.5 after
+# 84-105 ms, with hardly more dips inside speech (26 lines of Piper and 30 recordings of people, 8 kHz).
 SPEECH_PROBABILITY = 0.5
 # Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
 # Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; two words or
