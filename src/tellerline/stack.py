@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,7 +24,7 @@ from typing import Any, TypeVar
 import psutil
 import pydantic
 
-from tellerline import settings
+from tellerline import prerendered, settings
 from tellerline.errors import StackError
 from tellerline.monitoring import health
 from tellerline.supervisor import Supervisor, Unit, ended
@@ -303,29 +300,17 @@ class Stack:
         self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
 
     def _rendered_phrases(self) -> Path:
-        """The folder of phrases rendered for the connector, made now if its texts or voice are new."""
         if self._echo or self._lane_count == 0:
-            return self._home / "phrases" / "none"
+            return prerendered.tones(self._home / "phrases" / "tones")
         voice = overridden(settings.EngineSettings(), self._engine_overrides).synthesis.voice
-        texts = resources.files("tellerline.language").joinpath("en/phrases.yml").read_bytes()
-        digest = hashlib.sha256(texts + voice.encode()).hexdigest()[:12]
-        folder = self._home / "phrases" / f"en-{digest}"
-        if folder.is_dir():
-            return folder
-        # With phrases at hand every daemon starts at once; without, the engine has to be there first.
-        if self._engine_socket == self._socket("engine", "cpu"):
-            self._wait_for_engine()
-        self._progress("rendering the fixed phrases, the first time only")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            command = ("phrases", "render", "--engine", str(self._engine_socket), "--out", made)
-            done = subprocess.run(
-                (sys.executable, "-m", "tellerline", *command), capture_output=True, text=True
-            )
-            if done.returncode != 0:
-                raise StackError(f"phrases: rendering failed: {done.stderr.strip()}")
-            os.chmod(made, 0o755)
-            shutil.copytree(made, folder)
+        folder = prerendered.folder(self._home / "phrases", voice)
+        if not folder.is_dir():
+            # With phrases at hand every daemon starts at once; without, the engine has to be there first.
+            if self._pid("engine@cpu") is not None:
+                self._wait_for_engine()
+            self._progress("rendering the fixed phrases, the first time only")
+            assert self._engine_socket is not None
+            prerendered.render(folder, self._engine_socket)
         return folder
 
     def _log_end(self, unit: str) -> str:

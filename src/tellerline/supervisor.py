@@ -71,9 +71,9 @@ class Supervisor:
         self._do(lambda: self._spawn(self._children.setdefault(unit.name, _Child(unit))))
 
     def pid(self, name: str) -> int | None:
-        """The unit's process now; None while it is down."""
-        child = self._children[name]
-        return child.process.pid if child.process is not None else None
+        """The unit's process now; None while it is down, or if there is no such unit."""
+        child = self._children.get(name)
+        return child.process.pid if child is not None and child.process is not None else None
 
     def exits(self, name: str) -> int:
         """How often the unit ended without being told to."""
