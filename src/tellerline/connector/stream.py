@@ -152,6 +152,9 @@ class Stream:
             log.warning("call %s: stream to the pipeline ended, %s", self._attach.call_id, ", ".join(reasons))
         except* TimeoutError:
             log.warning("call %s: pipeline silent for %.1f s", self._attach.call_id, DEATH_SECONDS)
+        except* Exception:
+            # A call without its stream must never be left alone with silence.
+            log.exception("call %s: stream to the pipeline failed", self._attach.call_id)
         self._open = False
         self._listener.stream_lost()
 
