@@ -50,6 +50,7 @@ _POLL_MS = 10
 _STATISTICS_SECONDS = 1.0
 _COLLECT_SECONDS = 60.0
 _START_SECONDS = 10.0
+_TCP_RETRY_SECONDS = 5.0
 # The library prints SIP messages, INFO bodies with digits included, from level 4 on.
 _LIBRARY_LOG_LEVEL = 2
 _DTMF_IS_UPDATE = 1  # PJMEDIA_STREAM_DTMF_IS_UPDATE
@@ -257,6 +258,7 @@ class SipStack:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="sip", daemon=True)
         self._started: asyncio.Future[None] = loop.create_future()
+        self._tcp_retry_at = float("inf")
         self.ports: list[_Port] = []
 
     # ---- the loop's side
@@ -349,12 +351,8 @@ class SipStack:
                 "with a larger PJSUA_MAX_CALLS"
             )
         sip_module.register(self._refused_below)
-        for kind in (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP):
-            transport = pj.TransportConfig()
-            transport.port = settings.port
-            transport.boundAddress = settings.bind_host
-            transport.publicAddress = settings.public_host or settings.bind_host
-            endpoint.transportCreate(kind, transport)
+        self._listen(endpoint, pj.PJSIP_TRANSPORT_UDP)
+        self._listen_tcp(endpoint)
         for codec in endpoint.codecEnum2():
             priority = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}.get(codec.codecId, 0)
             endpoint.codecSetPriority(codec.codecId, priority)
@@ -363,6 +361,23 @@ class SipStack:
         self._account = _Account(self)
         self._account.create(_account_config(settings), True)
         self.ports = [_Port(seat) for seat in self._seats]
+
+    def _listen(self, endpoint: pj.Endpoint, kind: int) -> None:
+        transport = pj.TransportConfig()
+        transport.port = self._settings.port
+        transport.boundAddress = self._settings.bind_host
+        transport.publicAddress = self._settings.public_host or self._settings.bind_host
+        endpoint.transportCreate(kind, transport)
+
+    def _listen_tcp(self, endpoint: pj.Endpoint) -> None:
+        """Listens on TCP, or leaves it to a later try: the port of a connector that ended with TCP
+        connections up stays taken for 60 s (TIME_WAIT; the library does not set SO_REUSEADDR)."""
+        try:
+            self._listen(endpoint, pj.PJSIP_TRANSPORT_TCP)
+            self._tcp_retry_at = float("inf")
+        except pj.Error as error:
+            log.warning("SIP over TCP not yet, UDP serves: %s", error.reason)
+            self._tcp_retry_at = time.monotonic() + _TCP_RETRY_SECONDS
 
     def _endpoint_config(self) -> pj.EpConfig:
         config = pj.EpConfig()
@@ -397,6 +412,8 @@ class SipStack:
             endpoint.libHandleEvents(_POLL_MS)
             self._operate()
             now = time.monotonic()
+            if now >= self._tcp_retry_at:
+                self._listen_tcp(endpoint)
             if now >= statistics_at:
                 statistics_at = now + _STATISTICS_SECONDS
                 self._find_silence(now)

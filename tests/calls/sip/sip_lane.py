@@ -112,7 +112,7 @@ class Lane:
     def __init__(self, folder: Path, transfer_target: str | None = None, **sip: Any) -> None:
         self.folder = folder
         number = next(_lanes)
-        self.port = free_sip_port()
+        self.port = sip.pop("port", None) or free_sip_port()
         self.rtp_first = sip.setdefault("rtp_port_first", _RTP_FIRST + number * _RTP_STEP)
         self.rtp_count = _RTP_STEP
         self.spool = folder / "spool"
@@ -223,11 +223,15 @@ class Lane:
 
 
 def free_sip_port() -> int:
-    """A port for a lane that nobody has bound."""
+    """A port for a lane that nobody has bound, for UDP or TCP."""
     for port in SIP_PORTS:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+        ):
             try:
-                probe.bind((LOOPBACK, port))
+                udp.bind((LOOPBACK, port))
+                tcp.bind((LOOPBACK, port))
             except OSError:
                 continue
             return port

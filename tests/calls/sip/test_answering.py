@@ -176,5 +176,18 @@ def test_a_name_nobody_looks_up_does_not_stop_the_lane(make_lane: LaneMaker) -> 
             assert [lane.options() for _ in range(5)] == [200] * 5
 
 
+def test_starts_again_while_tcp_connections_of_its_last_life_linger(make_lane: LaneMaker) -> None:
+    first = make_lane()
+    with socket.create_connection(first.address, timeout=2) as caller:
+        with first.phone() as phone:
+            caller.sendall(phone.request("OPTIONS").replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP"))
+            assert caller.recv(4096).startswith(b"SIP/2.0 200")
+        first.close()
+        assert caller.recv(4096) == b""  # the lane closed first, so its end is the one in TIME_WAIT
+    again = make_lane(port=first.port)
+    with again.phone() as phone:
+        assert phone.invite().status == 200
+
+
 def _split(message: Message, name: str) -> list[str]:
     return [value.strip() for line in message.all(name) for value in line.split(",")]
