@@ -30,13 +30,18 @@ def without_repeats(text: str, seconds: float, cut_short: bool) -> str:
     """
     words = text.split()
     bare = [_NOT_WORD.sub("", word).lower() for word in words]
-    half = len(words) // 2
-    if half >= _COPY_WORDS and len(words) % 2 == 0 and bare[:half] == bare[half:]:
-        words, bare = words[:half], bare[:half]
     hasty = len(words) > _WORDS_PER_SECOND * max(seconds, 0.2)
     if cut_short or hasty or compression_ratio(text) > REPEATING_RATIO:
-        words = _collapse(words, bare)
+        return " ".join(_collapse(words, bare))
+    half = len(words) // 2
+    if half >= _COPY_WORDS and bare[:half] == bare[half:] and _is_sentence(words[:half]):
+        words = words[:half]
     return " ".join(words)
+
+
+def _is_sentence(words: list[str]) -> bool:
+    # "five one five, five one five" is a number of six digits, and both halves of it count.
+    return words[-1][-1] in ".!?" and not any(c.isdigit() for word in words for c in word)
 
 
 def _collapse(words: list[str], bare: list[str]) -> list[str]:

@@ -1,0 +1,44 @@
+"""Runaway repeats are taken out; what a person may well have said twice stays."""
+
+import pytest
+
+from tellerline.engine.asr.repeats import compression_ratio, without_repeats
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "left"),
+    [
+        ("Yes. Yes. Yes. Yes. Yes. Yes.", 0.7, "Yes."),
+        ("I lost my card. I lost my card.", 1.8, "I lost my card."),
+        ("I lost my card. I lost my card.", 3.8, "I lost my card."),
+        ("I lost my card, I lost my card, I lost my card, I lost my", 1.8, "I lost my card,"),
+        ("Pay the bill. The card. The card. The card. The card.", 1.5, "Pay the bill. The card."),
+    ],
+)
+def test_repeats_go(text: str, seconds: float, left: str) -> None:
+    assert without_repeats(text, seconds, cut_short=False) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("No, no, no.", 1.0),
+        ("Yes, yes.", 0.8),
+        ("five one five, five one five", 2.5),
+        ("515, 515, 515. 515, 515, 515.", 5.0),
+        ("Five five five five one one one one", 3.0),
+        ("Thank you, thank you.", 1.0),
+        ("What is my balance?", 1.2),
+        ("", 0.5),
+    ],
+)
+def test_what_people_say_stays(text: str, seconds: float) -> None:
+    assert without_repeats(text, seconds, cut_short=False) == text
+
+
+def test_a_decoder_stopped_by_its_limit_was_running_away() -> None:
+    assert without_repeats("the the the the", 4.0, cut_short=True) == "the"
+
+
+def test_compression_tells_repeats() -> None:
+    assert compression_ratio("I lost my card. " * 20) > 2.4 > compression_ratio("I lost my card yesterday.")
