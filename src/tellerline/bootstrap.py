@@ -51,8 +51,13 @@ async def until_signal() -> signal.Signals:
     """Waits for SIGTERM or SIGINT and returns which."""
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def arrive(number: signal.Signals) -> None:
+        if not arrived.done():
+            arrived.set_result(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda n=number: arrived.done() or arrived.set_result(n))
+        loop.add_signal_handler(number, arrive, number)
     return await arrived
 
 
