@@ -15,7 +15,7 @@ from tellerline import stack
 from tellerline.robot import machine, terminal
 from tellerline.robot.benchmarks import interrupting, latency, line, recognition
 from tellerline.robot.benchmarks.bench import Bench, Result
-from tellerline.robot.caller import Caller
+from tellerline.robot.caller import REPEATS, Caller
 
 _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
     "latency": latency.latency,
@@ -35,8 +35,17 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with digits-8k, orders-8k, noise-8k.")
 @click.option("--turns", type=click.IntRange(1), help="Fewer turns (media: seconds) for a quick look.")
+@click.option(
+    "--repeats", type=click.IntRange(0, 10), default=REPEATS, help="Of runs disturbed from outside."
+)
 def bench(
-    what: str, as_json: bool, home: Path, models: Path | None, data: Path | None, turns: int | None
+    what: str,
+    as_json: bool,
+    home: Path,
+    models: Path | None,
+    data: Path | None,
+    turns: int | None,
+    repeats: int,
 ) -> None:
     """Measures WHAT on this machine and holds the budgets: exit status 1 when one is missed.
 
@@ -50,6 +59,7 @@ def bench(
         data=data,
         progress=lambda text: click.echo(f"  {text}", err=True),
         turns=turns,
+        repeats=repeats,
     )
     described = machine.describe()
     names = list(_BENCHMARKS) if what == "all" else [what]

@@ -34,6 +34,7 @@ _SCENARIOS = Path(__file__).resolve().parents[1] / "robot" / "scenarios"
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for call.wav and call.json.")
 @click.option("--rtp-port", type=click.IntRange(0, 65000), default=0, help="First RTP port; 0: any.")
+@click.option("--hear/--no-hear", default=True, help="Recognise the answers after the call.")
 @click.option("--json", "as_json", is_flag=True, help="Prints one JSON document and nothing else.")
 def call(
     scenario: str | None,
@@ -44,6 +45,7 @@ def call(
     models: Path | None,
     out: Path | None,
     rtp_port: int,
+    hear: bool,
     as_json: bool,
 ) -> None:
     """Dials the stack (or anything that speaks SIP) with a spoken SCENARIO: a file, or first_call.
@@ -61,7 +63,9 @@ def call(
     live = terminal.Live(console)
     for attempt in range(1 + REPEATS):
         run = asyncio.run(
-            caller.run([(chosen, plan)], target, Listener(live.event, live.watched), rtp_port=rtp_port)
+            caller.run(
+                [(chosen, plan)], target, Listener(live.event, live.watched), hear=hear, rtp_port=rtp_port
+            )
         )
         if run.conversations[0].passed or not run.use.disturbed or attempt == REPEATS:
             break

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -51,9 +53,13 @@ async def place(
             job, lambda event: on_event(replace(event, call=event.call + index * CALLS_A_PROCESS)), on_start
         )
 
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(run(index, group)) for index, group in enumerate(groups)]
-    return [trace for task in running for trace in task.result()]
+    running = [asyncio.create_task(run(index, group)) for index, group in enumerate(groups)]
+    try:
+        return [trace for traces in await asyncio.gather(*running) for trace in traces]
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _run(
@@ -89,10 +95,11 @@ async def _run(
                 traces.append(item)
             else:
                 raise item
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+        raise
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
         await process.wait()
     if len(traces) != len(job.calls):
         raise SipError(

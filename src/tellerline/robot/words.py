@@ -64,7 +64,7 @@ def normalised(text: str) -> str:
     text = re.sub(
         r"\$\s?(\d+)(?:\.(\d\d))?", lambda m: f"{m[1]} dollars" + (f" {m[2]}" if m[2] else ""), text
     )
-    text = re.sub(r"(?<=\d)-(?=\d)", "", text)
+    text = re.sub(r"(?<=\d)-(?=\d)", " ", text)
     words = re.findall(r"[^\W_]+(?:'[^\W_]+)?", text)
     return " ".join(_word(word) for word in words)
 

@@ -63,6 +63,8 @@ class Bench:
     data: Path | None
     progress: Callable[[str], None]
     turns: int | None = None
+    # A run disturbed from outside is measured again this often at most.
+    repeats: int = REPEATS
 
     @contextlib.contextmanager
     def running(
@@ -106,13 +108,13 @@ class Bench:
         ]
         used = lanes[: (len(calls) + 3) // 4]
         target = Target(used[0].sip_uri, tuple(lane.pipeline_socket for lane in used), pids(state))
-        for attempt in range(1 + REPEATS):
+        for attempt in range(1 + self.repeats):
             run = asyncio.run(self.caller.run(calls, target, hear=False))
             result.uses.append(run.use)
             if not run.use.disturbed or not repeat:
                 break
             result.notes.append(f"disturbed: {run.use.disturbed}")
-            if attempt < REPEATS:
+            if attempt < self.repeats:
                 self.progress(f"{run.use.disturbed}; measuring again")
         return run
 

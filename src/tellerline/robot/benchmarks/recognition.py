@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ async def _measure(
             decode_ms: list[float] = []
             for said, samples in spoken:
                 transcript = await recognise(stub, samples)
-                errors, count = words.word_errors(said, transcript.text)
+                heard = spelled(transcript.text) if name == "digits" else transcript.text
+                errors, count = words.word_errors(said, heard)
                 wrong, total = wrong + errors, total + count
                 decode_ms.append(transcript.decode_ms)
                 runaways += runs_away(transcript.text)
@@ -107,6 +109,13 @@ async def recognise(stub: Any, samples: Samples) -> pb.Transcript:
             transcript: pb.Transcript = reply.transcript
             return transcript
     return pb.Transcript()
+
+
+def spelled(text: str) -> str:
+    """The digits in a transcript one by one: recognisers write strings as figures, grouped as they like."""
+    found = re.findall(rf"\d|\b(?:{_DIGITS.replace(' ', '|')}|oh)\b", text.lower())
+    names = _DIGITS.split()
+    return " ".join(names[int(one)] if one.isdigit() else one.replace("oh", "zero") for one in found)
 
 
 def runs_away(text: str) -> bool:
