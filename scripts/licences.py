@@ -29,7 +29,6 @@ ELSEWHERE = """## Inside packages, and from Debian
 | espeak-ng phoneme data | piper-tts | GPL-3.0-or-later |
 | llama.cpp and ggml | llama-cpp-python | MIT |
 | sipp, iproute2 (tests) | Debian | GPL-2.0 |
-| tcpdump (tests) | Debian | BSD-3-Clause |
 | espeak-ng (tests) | Debian | GPL-3.0-or-later |
 """
 
