@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import wave
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +34,6 @@ from tellerline.rpc import conversation_pb2_grpc as rpc
 
 SIP_PORTS = range(5250, 5275)
 _RTP_FIRST, _RTP_STEP = 32000, 40
-_lanes = itertools.count()
 
 
 class ObservedEcho(EchoConversation):
@@ -111,9 +112,10 @@ class Lane:
 
     def __init__(self, folder: Path, transfer_target: str | None = None, **sip: Any) -> None:
         self.folder = folder
-        number = next(_lanes)
-        self.port = sip.pop("port", None) or free_sip_port()
-        self.rtp_first = sip.setdefault("rtp_port_first", _RTP_FIRST + number * _RTP_STEP)
+        self._closed = False
+        self._reserved = ReservedPort(sip.pop("port", None))
+        self.port = self._reserved.number
+        self.rtp_first = sip.setdefault("rtp_port_first", self._reserved.rtp_first)
         self.rtp_count = _RTP_STEP
         self.spool = folder / "spool"
         self.control_socket = folder / "control.sock"
@@ -206,6 +208,10 @@ class Lane:
         self.process.send_signal(signal.SIGTERM)
 
     def close(self) -> None:
+        """Ends the connector and its pipeline. Closing twice is closing once."""
+        if self._closed:
+            return
+        self._closed = True
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -215,27 +221,38 @@ class Lane:
                 self.process.wait()
         self.server.close()
         self._log.close()
+        self._reserved.close()
 
     def _is_ready(self) -> bool:
         log = (self.folder / "connector.log").read_text(errors="replace")[-3000:]
         assert self.process.poll() is None, f"the connector ended with {self.process.returncode}:\n{log}"
-        return self.options() == 200
+        return self.control_socket.exists() and self.status().state == "ready" and self.options() == 200
 
 
-def free_sip_port() -> int:
-    """A port for a lane that nobody has bound, for UDP or TCP."""
-    for port in SIP_PORTS:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-        ):
-            try:
-                udp.bind((LOOPBACK, port))
-                tcp.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError(f"no free SIP port in {SIP_PORTS}")
+class ReservedPort:
+    """A SIP port for one lane, and a range of RTP ports that goes with it, until closed.
+
+    A lock file keeps two test runs on one machine apart: a port that is free now is not free for long.
+    """
+
+    def __init__(self, wanted: int | None = None) -> None:
+        for self.number in [wanted] if wanted else SIP_PORTS:
+            path = Path(tempfile.gettempdir(), f"tellerline-sip-port-{self.number}.lock")
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind((LOOPBACK, self.number))
+                return
+            os.close(self._lock)
+        raise AssertionError(f"no free SIP port in {SIP_PORTS}")
+
+    @property
+    def rtp_first(self) -> int:
+        return _RTP_FIRST + (self.number - SIP_PORTS.start) * _RTP_STEP
+
+    def close(self) -> None:
+        os.close(self._lock)
 
 
 def _phrases(folder: Path) -> Path:

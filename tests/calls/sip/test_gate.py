@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sip_lane import free_sip_port
+from sip_lane import ReservedPort
 from sip_phone import LOOPBACK, Message, Phone, wait_until
 
 from tellerline.connector import pjsip_layout
@@ -19,7 +19,8 @@ class Endpoint:
     """The process of gate_endpoint.py."""
 
     def __init__(self) -> None:
-        self.address = (LOOPBACK, free_sip_port())
+        self._reserved = ReservedPort()
+        self.address = (LOOPBACK, self._reserved.number)
         script = Path(__file__).with_name("gate_endpoint.py")
         self.process = subprocess.Popen(
             [sys.executable, str(script), str(self.address[1])],
@@ -42,6 +43,7 @@ class Endpoint:
 
     def close(self) -> int:
         self.process.communicate("quit\n", timeout=10)
+        self._reserved.close()
         return self.process.returncode
 
     def _read_until(self, word: str) -> None:
