@@ -14,7 +14,8 @@ from grpc_health.v1._async import HealthServicer
 
 from tellerline import bootstrap
 from tellerline.connector.call import Phrase
-from tellerline.connector.lane import Lane, LiveCall
+from tellerline.connector.lane import Lane
+from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import load_phrase
 from tellerline.connector.stream import Pipeline
 from tellerline.monitoring import metrics, notify
@@ -40,20 +41,25 @@ class Readiness:
         self._healthiness = healthiness
         self._pipeline_trouble: str | None = "pipeline: not seen yet"
         self._spool_trouble: str | None = None
+        self._publishing = asyncio.Lock()
         self.draining = False
 
     @property
     def reason(self) -> str | None:
-        """Why the lane takes no calls now, or None."""
-        return "draining" if self.draining else self._pipeline_trouble or self._spool_trouble
+        """Why the lane takes no calls, as published, or None."""
+        return self._lane.refusal
 
     async def publish(self) -> None:
-        """Spreads the present state."""
-        reason = self.reason
+        """Spreads the present state; the SIP stack knows first, so nobody who sees "ready" gets 503."""
+        async with self._publishing:
+            await self._publish()
+
+    async def _publish(self) -> None:
+        reason = "draining" if self.draining else self._pipeline_trouble or self._spool_trouble
+        await self._lane.sip.set_ready(reason is None)
         if reason != self._lane.refusal:
             log.info("lane %s: %s", self._lane.settings.lane, reason or "ready")
         self._lane.refusal = reason
-        self._lane.sip.set_ready(reason is None)
         metrics.CONNECTOR_STATE.labels(self._lane.settings.lane).set(reason is None)
         status = health_pb2.HealthCheckResponse
         await self._healthiness.set("", status.NOT_SERVING if reason else status.SERVING)

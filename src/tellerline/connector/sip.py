@@ -50,7 +50,6 @@ _POLL_MS = 10
 _STATISTICS_SECONDS = 1.0
 _COLLECT_SECONDS = 60.0
 _START_SECONDS = 10.0
-_TCP_RETRY_SECONDS = 5.0
 # The library prints SIP messages, INFO bodies with digits included, from level 4 on.
 _LIBRARY_LOG_LEVEL = 2
 _DTMF_IS_UPDATE = 1  # PJMEDIA_STREAM_DTMF_IS_UPDATE
@@ -258,7 +257,6 @@ class SipStack:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="sip", daemon=True)
         self._started: asyncio.Future[None] = loop.create_future()
-        self._tcp_retry_at = float("inf")
         self.ports: list[_Port] = []
 
     # ---- the loop's side
@@ -290,10 +288,16 @@ class SipStack:
         """Sends REFER (RFC 3515); `transfer_status` tells how it goes."""
         self._operations.put(lambda: self._refer(call, target, user_to_user))
 
-    def set_ready(self, ready: bool) -> None:
-        """Whether INVITE and OPTIONS outside dialogs get 503."""
-        retry_after = self._settings.retry_after_seconds
-        self._operations.put(lambda: sip_module.set_ready(ready, retry_after))
+    async def set_ready(self, ready: bool) -> None:
+        """Says whether INVITE and OPTIONS outside dialogs get 503; returns once it holds."""
+        holds = asyncio.Event()
+
+        def apply() -> None:
+            sip_module.set_ready(ready, self._settings.retry_after_seconds)
+            self._loop.call_soon_threadsafe(holds.set)
+
+        self._operations.put(apply)
+        await holds.wait()
 
     def heartbeat(self) -> None:
         """Shows the stack that the loop lives; without it, it stops taking calls."""
@@ -351,8 +355,12 @@ class SipStack:
                 "with a larger PJSUA_MAX_CALLS"
             )
         sip_module.register(self._refused_below)
-        self._listen(endpoint, pj.PJSIP_TRANSPORT_UDP)
-        self._listen_tcp(endpoint)
+        for kind in (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP):
+            transport = pj.TransportConfig()
+            transport.port = settings.port
+            transport.boundAddress = settings.bind_host
+            transport.publicAddress = settings.public_host or settings.bind_host
+            endpoint.transportCreate(kind, transport)
         for codec in endpoint.codecEnum2():
             priority = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}.get(codec.codecId, 0)
             endpoint.codecSetPriority(codec.codecId, priority)
@@ -361,23 +369,6 @@ class SipStack:
         self._account = _Account(self)
         self._account.create(_account_config(settings), True)
         self.ports = [_Port(seat) for seat in self._seats]
-
-    def _listen(self, endpoint: pj.Endpoint, kind: int) -> None:
-        transport = pj.TransportConfig()
-        transport.port = self._settings.port
-        transport.boundAddress = self._settings.bind_host
-        transport.publicAddress = self._settings.public_host or self._settings.bind_host
-        endpoint.transportCreate(kind, transport)
-
-    def _listen_tcp(self, endpoint: pj.Endpoint) -> None:
-        """Listens on TCP, or leaves it to a later try: the port of a connector that ended with TCP
-        connections up stays taken for 60 s (TIME_WAIT; the library does not set SO_REUSEADDR)."""
-        try:
-            self._listen(endpoint, pj.PJSIP_TRANSPORT_TCP)
-            self._tcp_retry_at = float("inf")
-        except pj.Error as error:
-            log.warning("SIP over TCP not yet, UDP serves: %s", error.reason)
-            self._tcp_retry_at = time.monotonic() + _TCP_RETRY_SECONDS
 
     def _endpoint_config(self) -> pj.EpConfig:
         config = pj.EpConfig()
@@ -409,11 +400,13 @@ class SipStack:
         statistics_at = time.monotonic() + _STATISTICS_SECONDS
         collect_at = time.monotonic() + _COLLECT_SECONDS
         while not self._stopping:
-            endpoint.libHandleEvents(_POLL_MS)
+            try:
+                endpoint.libHandleEvents(_POLL_MS)
+            except pj.Error as error:
+                log.error("polling SIP failed: %s", error.reason)
+                time.sleep(_POLL_MS / 1000)
             self._operate()
             now = time.monotonic()
-            if now >= self._tcp_retry_at:
-                self._listen_tcp(endpoint)
             if now >= statistics_at:
                 statistics_at = now + _STATISTICS_SECONDS
                 self._find_silence(now)

@@ -1,0 +1,339 @@
+"""One live call: carries out what `call.Call` decides, with SIP stack, pipeline, media and spool."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tellerline.connector import call as calls
+from tellerline.connector import spool
+from tellerline.connector.call import Phrase, Timer
+from tellerline.connector.dtmf import DarkInput, DarkRequest, Outcome
+from tellerline.connector.media import SILENCE, TICK_SAMPLES, PlayOut
+from tellerline.connector.sip import Invitation, Negotiated
+from tellerline.connector.stream import Stream
+from tellerline.errors import SpoolError
+from tellerline.monitoring import metrics
+from tellerline.rpc import conversation_pb2 as pb
+
+if TYPE_CHECKING:
+    from tellerline.connector.lane import Lane
+
+log = logging.getLogger(__name__)
+
+
+class LiveCall:
+    """One SIP dialog and everything that belongs to it. Lives on the loop."""
+
+    def __init__(self, lane: Lane, invitation: Invitation) -> None:
+        self.call_id = uuid.uuid4().hex
+        self.invitation = invitation
+        self.states = calls.Call()
+        self.playout = PlayOut()
+        self.negotiated = Negotiated("", False)
+        self.answered_at: float | None = None
+        self.stream: Stream | None = None
+        self.record = spool.CallRecord(
+            call_id=self.call_id,
+            sip_call_id=invitation.sip_call_id,
+            lane=lane.settings.lane,
+            caller=invitation.caller,
+            called=invitation.called,
+            opened_at="",
+        )
+        self._lane = lane
+        self._answered_ns = 0
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._heard_samples = 0
+        self._awaiting_playout = False
+        self._dark: DarkInput | None = None
+        self._dark_timer: asyncio.TimerHandle | None = None
+
+    def receive(self, event: calls.Event) -> None:
+        """Feeds the table of states and does what it says."""
+        for command in self.states.receive(event):
+            self._DO[type(command)](self, command)
+
+    # ---- media, 50 times a second
+
+    def heard(self, pcm: bytes, captured_ns: int) -> None:
+        """20 ms from the caller: sent up, and the clock of what waits for play-out."""
+        stream = self.stream
+        if stream is not None and stream.open:
+            # Music on hold is not the caller, and a keypad tone in the audio would be a digit.
+            secret = self.states.held or self._dark is not None
+            stream.send(
+                audio=pb.CallerAudio(
+                    pcm=SILENCE if secret else pcm,
+                    first_sample=self._heard_samples,
+                    played_samples=self.playout.played_samples,
+                    captured_ns=captured_ns,
+                )
+            )
+            self._heard_samples += TICK_SAMPLES
+        if self._awaiting_playout and self.playout.drained:
+            self._awaiting_playout = False
+            self.receive(calls.PlayoutDone())
+
+    # ---- from the SIP stack
+
+    def confirmed(self, at_ns: int) -> None:
+        """The ACK came."""
+        self.answered_at = time.monotonic()
+        self._answered_ns = at_ns
+        self.receive(calls.Confirmed())
+
+    def media_changed(self, negotiated: Negotiated, held: bool) -> None:
+        """Offer and answer were exchanged, at the start or again."""
+        if negotiated.codec:
+            self.negotiated = negotiated
+        self.playout.hold(held)
+        self.receive(calls.HoldChanged(held))
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        """A key: into dark input while that runs, else up."""
+        self.record = replace(self.record, digits=self.record.digits + 1)
+        if self._dark is None:
+            self.receive(calls.DigitPressed(digit, duration_ms))
+        elif self._dark.press(digit):
+            self._end_dark_input(None)
+
+    def transferred(self, sip_status: int, final: bool) -> None:
+        """News of the REFER."""
+        self.record = replace(self.record, transfer_status=sip_status)
+        self.receive(calls.TransferStatus(sip_status, final))
+
+    # ---- from the pipeline (StreamListener)
+
+    def stream_up(self) -> None:
+        """The pipeline has the call."""
+        if self.states.attempts > 1:
+            metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "attached").inc()
+        self.receive(calls.StreamUp())
+
+    def stream_lost(self) -> None:
+        """The pipeline died."""
+        if self._dark is not None:
+            self._end_dark_input(Outcome.CANCELLED)
+        self.stream = None
+        self.receive(calls.StreamLost())
+
+    def commanded(self, message: pb.ToConnector) -> None:
+        """A message down, other than Attached and Heartbeat."""
+        command = message.WhichOneof("command")
+        if command == "audio":
+            self.playout.push(message.audio.pcm)
+        elif command == "pause":
+            self.playout.pause()
+        elif command == "resume":
+            self.playout.resume()
+        elif command == "flush":
+            self.playout.flush()
+        elif command == "dark_input":
+            self._dark_input(message.dark_input)
+        elif command == "transfer":
+            transfer = message.transfer
+            self.receive(calls.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
+        elif command == "hang_up":
+            self.receive(calls.HangUpAsked(message.hang_up.reason, message.hang_up.after_playout))
+
+    # ---- dark input
+
+    def _dark_input(self, message: pb.DarkInputRequest) -> None:
+        if self._dark is not None:
+            self._end_dark_input(Outcome.CANCELLED)
+        if message.cancel:
+            return
+        request = DarkRequest(
+            message.request_id, message.purpose, message.min_digits, message.max_digits, message.timeout_ms
+        )
+        if not self.negotiated.telephone_event:
+            self._send_dark_result(request.request_id, Outcome.UNAVAILABLE)
+            return
+        self._dark = DarkInput(request)
+        self._dark_timer = self._lane.loop.call_later(
+            max(request.timeout_ms, 1000) / 1000, lambda: self._end_dark_input(Outcome.TIMED_OUT)
+        )
+
+    def _end_dark_input(self, outcome: pb.DarkInputResult.Outcome | None) -> None:
+        """Ends it with `outcome`, or, where None, with what the sink says of the digits."""
+        dark, self._dark = self._dark, None
+        if self._dark_timer is not None:
+            self._dark_timer.cancel()
+        if dark is None:
+            return
+        if outcome is not None:
+            dark.wipe()
+            self._send_dark_result(dark.request.request_id, outcome)
+            return
+
+        async def submit() -> None:
+            result = await dark.submit(self.call_id, self._lane.sink)
+            self._send_dark_result(dark.request.request_id, result)
+
+        self._lane.spawn(submit())
+
+    def _send_dark_result(self, request_id: int, outcome: pb.DarkInputResult.Outcome) -> None:
+        self._send(dark_input_result=pb.DarkInputResult(request_id=request_id, outcome=outcome))
+
+    # ---- commands
+
+    def _send(self, **event: Any) -> None:
+        if self.stream is not None:
+            self.stream.send(**event)
+
+    def _ask_admission(self, command: calls.AskAdmission) -> None:
+        async def ask() -> None:
+            reply = await self._lane.pipeline.admit(self.call_id)
+            if reply.admitted:
+                self.receive(calls.Admitted())
+            else:
+                self.receive(calls.Refused(reply.reason, reply.retry_after_seconds))
+
+        self._lane.spawn(ask())
+
+    def _refuse(self, command: calls.Refuse) -> None:
+        log.info("call %s refused with %d: %s", self.call_id, command.sip_status, command.reason)
+        self._lane.count_invite(command.sip_status)
+        self._lane.sip.refuse(self.invitation.call, command.sip_status, command.retry_after_seconds)
+
+    def _open_record(self, command: calls.OpenRecord) -> None:
+        self.record = replace(self.record, opened_at=spool.now())
+
+        async def write() -> None:
+            try:
+                await self._lane.on_disk(self._lane.spool.write, self.record)
+            except SpoolError as error:
+                log.error("call %s cannot be recorded, so it is not answered: %s", self.call_id, error)
+                self.receive(calls.RecordFailed())
+            else:
+                self.receive(calls.RecordOpened())
+
+        self._lane.spawn(write())
+
+    def _discard_record(self, command: calls.DiscardRecord) -> None:
+        self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.discard(self.call_id)))
+
+    def _close_record(self, command: calls.CloseRecord) -> None:
+        talked = time.monotonic() - self.answered_at if self.answered_at is not None else 0.0
+        record = replace(
+            self.record,
+            state="closed",
+            closed_at=spool.now(),
+            reason=command.reason,
+            talk_seconds=round(talked, 3),
+            codec=self.negotiated.codec or None,
+            attaches=self.states.attempts,
+            underrun_ticks=self.playout.underrun_ticks,
+        )
+        lane = self._lane.settings.lane
+        metrics.CONNECTOR_ENDED.labels(lane, command.reason).inc()
+        metrics.CONNECTOR_RTP_LATE.labels(lane).inc(self.playout.underrun_ticks)
+        log.info("call %s ended: %s after %.1f s", self.call_id, command.reason, talked)
+        self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.write(record)))
+
+    def _answer(self, command: calls.Answer) -> None:
+        self._lane.take_seat(self)
+        self._lane.sip.answer(self.invitation.call)
+
+    def _attach(self, command: calls.Attach) -> None:
+        self._heard_samples = 0
+        # The stack can tell of DTMF before the ACK when it was negotiated in the INVITE.
+        attach = pb.Attach(
+            resume=command.resume,
+            attempt=command.attempt,
+            sip_call_id=self.invitation.sip_call_id,
+            caller=self.invitation.caller,
+            called=self.invitation.called,
+            telephone_event=self.negotiated.telephone_event,
+            answered_ns=self._answered_ns,
+        )
+        self.playout.restart_count()
+        message = pb.FromConnector(call_id=self.call_id, attach=attach)
+        self.stream = self._lane.pipeline.converse(message, self)
+
+    def _detach(self, command: calls.Detach) -> None:
+        if self._dark is not None:
+            self._end_dark_input(Outcome.CANCELLED)
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+
+    def _play(self, command: calls.Play) -> None:
+        if command.phrase is Phrase.GOODBYE:
+            metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "given_up").inc()
+        self.playout.play_phrase(self._lane.phrases[command.phrase])
+
+    def _await_playout(self, command: calls.AwaitPlayout) -> None:
+        self._awaiting_playout = True
+
+    def _send_digit(self, command: calls.SendDigit) -> None:
+        self._send(
+            digit=pb.Digit(
+                digit=command.digit, duration_ms=command.duration_ms, at_sample=self._heard_samples
+            )
+        )
+
+    def _send_hold(self, command: calls.SendHold) -> None:
+        self._send(hold=pb.Hold(held=command.held))
+
+    def _send_refer(self, command: calls.SendRefer) -> None:
+        self._lane.sip.refer(self.invitation.call, command.target, command.user_to_user)
+
+    def _send_transfer_progress(self, command: calls.SendTransferProgress) -> None:
+        self._send(
+            transfer_progress=pb.TransferProgress(
+                request_id=command.request_id, sip_status=command.sip_status, final=command.final
+            )
+        )
+
+    def _hang_up(self, command: calls.HangUp) -> None:
+        self._lane.sip.hang_up(self.invitation.call)
+
+    def _start_timer(self, command: calls.StartTimer) -> None:
+        seconds = {
+            Timer.REATTACH: self._lane.settings.reattach_seconds,
+            Timer.PLAYOUT: calls.PLAYOUT_LIMIT_SECONDS,
+            Timer.TRANSFER: calls.TRANSFER_LIMIT_SECONDS,
+        }[command.timer]
+        self._forget_timer(command.timer)
+        self._timers[command.timer] = self._lane.loop.call_later(
+            seconds, lambda: self.receive(calls.TimerFired(command.timer))
+        )
+
+    def _stop_timer(self, command: calls.StopTimer) -> None:
+        self._forget_timer(command.timer)
+
+    def _forget_timer(self, timer: Timer) -> None:
+        if timer in self._timers:
+            self._timers.pop(timer).cancel()
+
+    def forget_timers(self) -> None:
+        """The call is over."""
+        for timer in list(self._timers):
+            self._forget_timer(timer)
+
+    _DO: dict[type[calls.Command], Callable[..., None]] = {  # noqa: RUF012
+        calls.AskAdmission: _ask_admission,
+        calls.Refuse: _refuse,
+        calls.OpenRecord: _open_record,
+        calls.DiscardRecord: _discard_record,
+        calls.CloseRecord: _close_record,
+        calls.Answer: _answer,
+        calls.Attach: _attach,
+        calls.Detach: _detach,
+        calls.Play: _play,
+        calls.AwaitPlayout: _await_playout,
+        calls.SendDigit: _send_digit,
+        calls.SendHold: _send_hold,
+        calls.SendRefer: _send_refer,
+        calls.SendTransferProgress: _send_transfer_progress,
+        calls.HangUp: _hang_up,
+        calls.StartTimer: _start_timer,
+        calls.StopTimer: _stop_timer,
+    }
