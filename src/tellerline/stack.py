@@ -123,6 +123,7 @@ class Stack:
         self._engine_socket: Path | None = None
         self._lanes: list[Lane] = []
         self._supervisor: Supervisor | None = None
+        self._said_ready: set[str] = set()
         # A daemon that dies before everything was up once has a fault a restart would not mend.
         self._started = False
 
@@ -297,7 +298,9 @@ class Stack:
                 said = int(waited)
                 self._progress(f"waiting for {unit}, {said} s")
             time.sleep(_POLL_SECONDS)
-        self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
+        if said or unit not in self._said_ready:
+            self._said_ready.add(unit)
+            self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
 
     def _rendered_phrases(self) -> Path:
         if self._echo or self._lane_count == 0:
