@@ -255,7 +255,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             await self._push_and_wait(TurnAbandonedFrame(), self._floor_given)
         if why == "failed":
             metrics.PIPELINE_TURNS.labels("recognition_failed").inc()
-            await self.push_frame(self._say("apology"))
+            # Every stretch of speech fails while the engine is away: one apology at a time.
+            if not self._call.bot_has_floor:
+                await self.push_frame(self._say("apology"))
         elif why == "unheard":
             await self.push_frame(self._say("not_heard"))
 

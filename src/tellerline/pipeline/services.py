@@ -32,6 +32,7 @@ from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
 from tellerline.pipeline.guards import FigureGuard, is_enough
+from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.voice import without_trailing_silence
 from tellerline.rpc import engine_pb2 as pb
 
@@ -41,6 +42,7 @@ RATE_HZ = 8000
 CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
+_NOT_FOR_THE_MODEL = ("apology", "resumed", "still_there", "not_heard", "no_figures", "nobody_free")
 # A piece that ends otherwise was cut inside a clause: its voice must not pause there.
 _PAUSES = (".", "!", "?", ",", ";", ":", "–", "—")
 
@@ -79,7 +81,7 @@ class EngineLLMService(BaseOpenAILLMService):
         return self._chunks(context)
 
     async def _chunks(self, context: LLMContext) -> AsyncIterator[ChatCompletionChunk]:
-        answer = self._generate(_messages(context), MAX_TOKENS)
+        answer = self._generate(_messages(context, self._call.phrases), MAX_TOKENS)
         self._call.answer_cut = False
         said = ""
         try:
@@ -110,18 +112,22 @@ class EngineLLMService(BaseOpenAILLMService):
         What was heard is seldom what was generated: an answer is cut, interrupted, or a phrase.
         """
         with contextlib.suppress(LanguageModelError):
-            async for _ in self._generate(_messages(context), 1):
+            async for _ in self._generate(_messages(context, self._call.phrases), 1):
                 pass
 
 
-def _messages(context: LLMContext) -> list[pb.Message]:
+def _messages(context: LLMContext, phrases: Phrases) -> list[pb.Message]:
     spoken: list[pb.Message] = []
     for message in context.get_messages():
-        if isinstance(message, dict) and isinstance(content := message.get("content"), str):
-            role = str(message["role"])
-            spoken.append(
-                pb.Message(role=role if role in ("system", "assistant") else "user", content=content)
-            )
+        if not isinstance(message, dict) or not isinstance(content := message.get("content"), str):
+            continue
+        assistant = message["role"] == "assistant"
+        if assistant:
+            # A small model takes an apology for the way it answers, and gives it again.
+            for key in _NOT_FOR_THE_MODEL:
+                content = content.replace(phrases.text(key), "")
+        if content.strip():
+            spoken.append(pb.Message(role="assistant" if assistant else "user", content=content.strip()))
     return recent(spoken)
 
 

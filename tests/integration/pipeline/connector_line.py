@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,13 +23,18 @@ AUDIBLE = 184
 class Line:
     """One call: what the caller says goes up in 20 ms ticks, what the bot says is played as it comes."""
 
-    def __init__(self, socket: Path, call_id: str, resume: bool = False) -> None:
+    def __init__(
+        self, socket: Path, call_id: str, resume: bool = False, echo_db: float | None = None
+    ) -> None:
         self._socket = socket
         self._call_id = call_id
         self._resume = resume
         self._up: asyncio.Queue[pb.FromConnector | None] = asyncio.Queue()
         self._caller = bytearray()
         self._queue = bytearray()
+        # The line returns the bot this much quieter, after 150 ms and its own 20.
+        self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
+        self._returning: deque[bytes] = deque([bytes(TICK_BYTES)] * 8)
         self._noise = np.random.default_rng(1)
         self._changed = asyncio.Condition()
         self.played = bytearray()
@@ -162,11 +168,13 @@ class Line:
             await asyncio.sleep(next_tick - time.monotonic())
 
     def _play(self) -> None:
+        self._returning.append(bytes(TICK_BYTES))
         if self.paused or not self._queue:
             return
         pcm = bytes(self._queue[:TICK_BYTES])
         del self._queue[:TICK_BYTES]
         self.played += pcm
+        self._returning[-1] = pcm.ljust(TICK_BYTES, b"\0")
         if np.abs(np.frombuffer(pcm, "<i2").astype(int)).max() > AUDIBLE:
             self.bot_sound = time.monotonic()
 
@@ -176,7 +184,8 @@ class Line:
         if self._caller:
             self.caller_sound = time.monotonic()
             del self._caller[:TICK_BYTES]
-        pcm = np.clip(line.astype(int) + speech, -32768, 32767).astype("<i2").tobytes()
+        echo = np.frombuffer(self._returning.popleft(), "<i2") * self._echo_gain
+        pcm = np.clip(line.astype(int) + speech + echo, -32768, 32767).astype("<i2").tobytes()
         self._send(
             audio=pb.CallerAudio(
                 pcm=pcm,

@@ -82,6 +82,12 @@ async def test_noise_pauses_and_resumes_the_sentence(line: Line) -> None:
     assert outcomes(line).count("PAUSED") == outcomes(line).count("RESUMED")
 
 
+async def test_the_bots_echo_does_not_interrupt_it(pipeline_socket: Path) -> None:
+    async with Line(pipeline_socket, uuid.uuid4().hex, echo_db=-26) as line:
+        assert await line.bot_finishes() == PHRASES["greeting"]
+        assert outcomes(line) == []
+
+
 async def test_keys_act_at_once_and_interrupt(line: Line) -> None:
     async with line:
         await line.until(lambda: len(line.played) > 8000)
