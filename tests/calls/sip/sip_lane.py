@@ -90,6 +90,10 @@ class EchoServer:
         self._started.set()
         await self._stop.wait()
         await server.stop(grace=None)
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     def close(self) -> None:
         if self._thread.is_alive():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import signal
 import socket
 from collections.abc import Callable, Iterator
 
@@ -122,16 +121,6 @@ def test_a_lane_without_its_pipeline_refuses_calls(make_lane: LaneMaker) -> None
     wait_until(lambda: lane.options() == 200, 5, "OPTIONS to be accepted again")
     with lane.phone() as phone:
         assert phone.invite().status == 200
-
-
-def test_a_frozen_connector_does_not_answer_200(make_lane: LaneMaker) -> None:
-    lane = make_lane()
-    lane.process.send_signal(signal.SIGSTOP)
-    try:
-        assert lane.options() == 0
-    finally:
-        lane.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: lane.options() == 200, 5, "the lane to recover")
 
 
 def test_options_says_what_the_lane_can_do(lane: Lane) -> None:
