@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import wave
 from pathlib import Path
 
 import numpy as np
+import psutil
+import pytest
 
 from tellerline.engine.store import ModelStore
-from tellerline.stack import Stack, is_running
+from tellerline.stack import Stack, is_running, read_state
 
 TELLERLINE = (sys.executable, "-m", "tellerline")
 
@@ -48,3 +51,18 @@ def test_a_command_on_a_running_stack_uses_that_one(echo_stack: Stack) -> None:
     command = (*TELLERLINE, "up", "--home", str(echo_stack.home), "--", "sh", "-c", "exit 7")
     assert subprocess.run(command, capture_output=True).returncode == 7
     assert is_running(echo_stack.home)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_up_runs_until_it_is_told_to_stop(model_store: ModelStore, home: Path, stop: signal.Signals) -> None:
+    command = (*TELLERLINE, "up", "--home", str(home), "--models", str(model_store.root))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as up:
+        assert up.stdout is not None
+        # Printed when the lane takes calls.
+        assert "sip:tellerline@127.0.0.1:" in up.stdout.readline()
+        state = read_state(home)
+        daemons = [state.engine_pid, state.lanes[0].connector_pid, state.lanes[0].pipeline_pid]
+        up.send_signal(stop)
+    assert up.returncode == 0
+    assert not is_running(home)
+    assert [pid for pid in daemons if pid is None or psutil.pid_exists(pid)] == []
