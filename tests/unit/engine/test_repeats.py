@@ -10,6 +10,7 @@ from tellerline.engine.asr.repeats import compression_ratio, without_repeats
     [
         ("Yes. Yes. Yes. Yes. Yes. Yes.", 0.7, "Yes."),
         ("I lost my card. I lost my card.", 1.8, "I lost my card."),
+        ("Your balance is $250. Your balance is $250", 2.2, "Your balance is $250."),
         ("I lost my card. I lost my card.", 3.8, "I lost my card."),
         ("I lost my card, I lost my card, I lost my card, I lost my", 1.8, "I lost my card,"),
         ("Pay the bill. The card. The card. The card. The card.", 1.5, "Pay the bill. The card."),
@@ -25,6 +26,9 @@ def test_repeats_go(text: str, seconds: float, left: str) -> None:
         ("No, no, no.", 1.0),
         ("Yes, yes.", 0.8),
         ("five one five, five one five", 2.5),
+        ("My balance is $250, my balance is $250", 5.0),
+        ("I would like to transfer $250 to Maria Lopez.", 2.8),
+        ("4539 1488 0343 6467", 5.0),
         ("515, 515, 515. 515, 515, 515.", 5.0),
         ("Five five five five one one one one", 3.0),
         ("Thank you, thank you.", 1.0),
