@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -43,7 +44,12 @@ def server(socket: Path) -> tuple[grpc.aio.Server, HealthServicer]:
     grpc_server = grpc.aio.server(options=CHANNEL_OPTIONS)
     servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, grpc_server)
-    grpc_server.add_insecure_port(f"unix:{socket}")
+    # The file takes its mode from the umask at bind(2), which this call does.
+    umask = os.umask(0o177)
+    try:
+        grpc_server.add_insecure_port(f"unix:{socket}")
+    finally:
+        os.umask(umask)
     return grpc_server, servicer
 
 
