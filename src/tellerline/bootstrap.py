@@ -35,7 +35,7 @@ def channel(socket: Path) -> grpc.aio.Channel:
 
 
 def server(socket: Path) -> tuple[grpc.aio.Server, HealthServicer]:
-    """A gRPC server bound to `socket` (mode 0600, a stale file is replaced), with the standard health service.
+    """A gRPC server bound to `socket` (mode 0600, a stale file is replaced), with the health service.
 
     Set a service's status on the returned servicer; "" stands for the whole daemon.
     """

@@ -62,7 +62,9 @@ CONNECTOR_ENDED = Counter(
     "tellerline_connector_calls_ended_total", "Answered calls by what ended them.", ["lane", "reason"]
 )
 CONNECTOR_REATTACHED = Counter(
-    "tellerline_connector_reattached_total", "Calls re-attached after their pipeline died.", ["lane", "outcome"]
+    "tellerline_connector_reattached_total",
+    "Calls attached again after a death.",
+    ["lane", "outcome"],
 )
 CONNECTOR_RTP_LATE = Counter(
     "tellerline_connector_rtp_underruns_total", "20 ms ticks with speech due and none to play.", ["lane"]
