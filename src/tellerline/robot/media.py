@@ -72,6 +72,7 @@ class CallMedia:
         self._line_at = 0
         self._events: deque[list[rtp.EventPacket]] = deque()
         self._event_timestamp = 0
+        self._keys: Mark | None = None
         self._sequence = random.getrandbits(15)
         self._timestamp = random.getrandbits(31)
         self._ssrc = random.getrandbits(32)
@@ -94,8 +95,12 @@ class CallMedia:
         mark.end_packet = mark.first_packet + len(self._line[1]) // rtp.FRAME_SAMPLES
         self._speech_packets = (first // rtp.FRAME_SAMPLES, last // rtp.FRAME_SAMPLES)
 
-    def press(self, key: str) -> None:
-        """Sends one keypad digit as a telephone event, then 80 ms of audio."""
+    def press(self, mark: Mark, key: str) -> None:
+        """Sends one keypad digit as a telephone event, then 80 ms of audio.
+
+        The mark's speech ends as the key goes down: an answer may come before it is up again.
+        """
+        self._keys = mark
         self._events.extend(rtp.digit_packets(key))
         self._events.extend([] for _ in range(4))
 
@@ -144,6 +149,7 @@ class CallMedia:
             for event in packets:
                 if event.marker:
                     self._event_timestamp = timestamp
+                    self._key_down(now_ns)
                 self._put(self.event_payload_type, event.marker, self._event_timestamp, event.payload)
             frame = _SILENCE
         else:
@@ -152,6 +158,12 @@ class CallMedia:
         self._stamp_line(len(self.trace.sent), now_ns)
         self.trace.sent_ns.append(now_ns)
         self.trace.sent.append(frame)
+
+    def _key_down(self, now_ns: int) -> None:
+        if self._keys is not None:
+            self._keys.speech_started_ns = self._keys.speech_started_ns or now_ns
+            self._keys.speech_ended_ns = now_ns
+        self.expect_answer()
 
     def _put(self, payload_type: int, marker: bool, timestamp: int, payload: bytes) -> None:
         assert self.remote is not None

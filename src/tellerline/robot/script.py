@@ -82,6 +82,7 @@ Step = Say | Press | Pause | Hold | AwaitAnswer | AwaitEnd | HangUp
 
 # A bot that never stops talking is spoken to all the same after this long.
 _LONGEST_ANSWER_MS = 45_000
+_LONGEST_PAUSE_MS = 1_000
 
 
 def _ms_since(then_ns: int) -> float:
@@ -147,7 +148,10 @@ class Script:
             # `answer_ns` still holds the start of the speech that the step before waited for.
             while call.answer_ns and _ms_since(call.answer_ns) < step.interrupt_after_ms:
                 yield
-            missed = not call.answer_ns or _ms_since(call.last_audible_ns) > 200
+            # Between two phrases there is nothing to interrupt; the next one begins within a second.
+            while call.answer_ns and 60 < _ms_since(call.last_audible_ns) < _LONGEST_PAUSE_MS:
+                yield
+            missed = not call.answer_ns or _ms_since(call.last_audible_ns) >= _LONGEST_PAUSE_MS
         mark = self._mark(kind, step.turn, step.line.said)
         mark.missed = missed
         self._tell(kind, step.turn, step.line.said)
@@ -162,14 +166,14 @@ class Script:
         for key in step.keys:
             if step.method == "info":
                 self._ask(f"info:{key}")
+                mark.speech_ended_ns = time.monotonic_ns()
+                mark.speech_started_ns = mark.speech_started_ns or mark.speech_ended_ns
+                self._call.expect_answer()
                 yield from self._for_ms(250)
             else:
-                self._call.press(key)
+                self._call.press(mark, key)
         while self._call.busy:
             yield
-        mark.speech_started_ns = mark.started_ns
-        mark.speech_ended_ns = time.monotonic_ns()
-        self._call.expect_answer()
 
     def _hold(self, step: Hold) -> Ticks:
         self._mark("hold", step.turn)
