@@ -48,7 +48,7 @@ def up(
     embedded = stack.Stack(
         lanes, home=home, model_store=models, log_folder=log_dir, connector=connector, progress=_say
     )
-    # A command cut short did not succeed (128 + SIGINT, as shells say it); a stack alone is meant to be stopped.
+    # A command cut short did not succeed: 128 + SIGINT, as shells say it.
     status = 130 if command else 0
     with contextlib.suppress(KeyboardInterrupt), embedded as running:
         _say(f"up after {time.monotonic() - started:.1f} s; logs in {running.state.log_folder}")
