@@ -37,8 +37,8 @@ from tellerline.pipeline.voice import without_trailing_silence
 from tellerline.rpc import engine_pb2 as pb
 
 RATE_HZ = 8000
-# The model is shown this many of the newest messages, at most; each token it has to read anew costs 4 ms on
-# the two-core box.
+# The model is shown this many of the newest messages, at most; reading 237 tokens anew took
+# 0.95 s on the (busy) two-core box.
 CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
@@ -140,10 +140,9 @@ def recent(messages: list[pb.Message]) -> list[pb.Message]:
 
 
 def _chunk(text: str) -> ChatCompletionChunk:
-    # model_construct skips validation: 4 µs a token instead of 30.
-    delta = ChoiceDelta.model_construct(content=text, tool_calls=None)
-    return ChatCompletionChunk.model_construct(
-        choices=[Choice.model_construct(delta=delta, index=0)], usage=None, model="engine"
+    choice = Choice(delta=ChoiceDelta(content=text), index=0)
+    return ChatCompletionChunk(
+        id="", choices=[choice], created=0, model="engine", object="chat.completion.chunk"
     )
 
 
