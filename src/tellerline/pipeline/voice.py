@@ -103,7 +103,7 @@ def level_db(pcm: bytes) -> float:
 
 
 # An echo this far below the bot is taken for the bot; callers closer to its level can interrupt. The line
-# returns at most -26 dB, which leaves 8 dB for the jitter of levels; a caller quieter than this cannot interrupt.
+# returns at most -26 dB, 8 dB below this; a caller quieter than the margin cannot interrupt.
 ECHO_MARGIN_DB = 18.0
 # Lead, play-out, the line's delay (150 ms) and the jitter of both.
 ECHO_MS = 600
