@@ -22,6 +22,9 @@ from tellerline.robot.script import AwaitAnswer, AwaitEnd, HangUp, Pause, Press,
 from tellerline.robot.trace import CallTrace, Line
 from tellerline.stack import Stack
 
+# A minute on the reference box; four where it is busy with something else.
+pytestmark = pytest.mark.timeout(300)
+
 GREETED, RESUMED, ANSWERED = 0, 1, 2
 # Words of the fixed phrases that the recogniser gets right over G.711.
 HEARD_GREETING = "automated assistant"

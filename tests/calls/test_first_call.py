@@ -19,6 +19,8 @@ from tellerline.stack import Stack, is_running, read_state
 TELLERLINE = (sys.executable, "-m", "tellerline")
 
 
+# A call that other processes disturbed is placed again, twice at most, of a minute each.
+@pytest.mark.timeout(400)
 def test_the_first_call_holds(model_store: ModelStore, home: Path) -> None:
     where = ("--home", str(home), "--models", str(model_store.root))
     call = (*TELLERLINE, "call", "first_call", *where, "--out", str(home / "call"))

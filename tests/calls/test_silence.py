@@ -68,6 +68,7 @@ def test_an_attempt_to_reach_anyone_is_seen(attempt: str, tmp_path: Path) -> Non
     assert strangers(cut_off(tmp_path / "flows.json", sys.executable, "-c", code))
 
 
+@pytest.mark.timeout(300)
 def test_a_whole_call_phones_nobody(model_store: ModelStore, home: Path) -> None:
     where = ("--home", str(home), "--models", str(model_store.root))
     call = (sys.executable, "-m", "tellerline", "call", "--say", "What can you do for me?", *where)
