@@ -36,7 +36,7 @@ bench: setup models ## measure latency, barge-in, media, memory and word error r
 
 .PHONY: test
 test: setup-test models lint ## run every check: lint, types, unit, integration and call tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -v
 
 # ---- what developers run
 
