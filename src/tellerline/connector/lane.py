@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tellerline.connector import call as calls
-from tellerline.connector import spool
-from tellerline.connector.call import Phrase, State
+from tellerline.connector import events, spool
+from tellerline.connector.call import State
+from tellerline.connector.commands import Phrase
 from tellerline.connector.dtmf import NoBanking, SecretSink
 from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import Handover, Seat
-from tellerline.connector.sip import Invitation, Negotiated, SipStack
+from tellerline.connector.sip import SipStack
+from tellerline.connector.sip_listener import Invitation, Negotiated
 from tellerline.connector.stream import Pipeline
 from tellerline.errors import SpoolError
 from tellerline.monitoring import metrics
@@ -61,7 +62,7 @@ class Lane:
         live = LiveCall(self, invitation)
         self.calls[invitation.call] = live
         self._count_calls()
-        live.receive(calls.Invited(self.refusal))
+        live.receive(events.Invited(self.refusal))
 
     def media_changed(self, call: int, negotiated: Negotiated, held: bool) -> None:
         if call in self.calls:
@@ -74,7 +75,7 @@ class Lane:
 
     def answer_failed(self, call: int) -> None:
         if call in self.calls:
-            self.calls[call].receive(calls.AnswerFailed())
+            self.calls[call].receive(events.AnswerFailed())
 
     def digit(self, call: int, digit: str, duration_ms: int) -> None:
         if call in self.calls:
@@ -82,7 +83,7 @@ class Lane:
 
     def rtp_silent(self, call: int) -> None:
         if call in self.calls:
-            self.calls[call].receive(calls.RtpSilent())
+            self.calls[call].receive(events.RtpSilent())
 
     def transfer_status(self, call: int, sip_status: int, final: bool) -> None:
         if call in self.calls:
@@ -101,7 +102,7 @@ class Lane:
         if self._seated.get(seat.index) is live:
             seat.playout = None
             del self._seated[seat.index]
-        live.receive(calls.Disconnected(answered))
+        live.receive(events.Disconnected(answered))
         live.forget_timers()
         self._count_calls()
 
@@ -153,7 +154,7 @@ class Lane:
     def end_all(self) -> None:
         """Ends every call: the drain's deadline has come."""
         for live in list(self.calls.values()):
-            live.receive(calls.DrainDeadline())
+            live.receive(events.DrainDeadline())
 
     async def settle(self, seconds: float) -> None:
         """Waits for records being written, at most `seconds`; then the next start finds them open."""

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tellerline.connector import call as calls
-from tellerline.connector import spool
-from tellerline.connector.call import Phrase, Timer
+from tellerline.connector import commands, events, spool
+from tellerline.connector.commands import Phrase
 from tellerline.connector.dtmf import DarkInput, DarkRequest, Outcome
+from tellerline.connector.events import Timer
 from tellerline.connector.media import SILENCE, TICK_SAMPLES, PlayOut
-from tellerline.connector.sip import Invitation, Negotiated
+from tellerline.connector.sip_listener import Invitation, Negotiated
 from tellerline.connector.stream import Stream
 from tellerline.errors import SpoolError
 from tellerline.monitoring import metrics
@@ -54,7 +55,7 @@ class LiveCall:
         self._dark: DarkInput | None = None
         self._dark_timer: asyncio.TimerHandle | None = None
 
-    def receive(self, event: calls.Event) -> None:
+    def receive(self, event: events.Event) -> None:
         """Feeds the table of states and does what it says."""
         for command in self.states.receive(event):
             self._DO[type(command)](self, command)
@@ -78,7 +79,7 @@ class LiveCall:
             self._heard_samples += TICK_SAMPLES
         if self._awaiting_playout and self.playout.drained:
             self._awaiting_playout = False
-            self.receive(calls.PlayoutDone())
+            self.receive(events.PlayoutDone())
 
     # ---- from the SIP stack
 
@@ -86,27 +87,27 @@ class LiveCall:
         """The ACK came."""
         self.answered_at = time.monotonic()
         self._answered_ns = at_ns
-        self.receive(calls.Confirmed())
+        self.receive(events.Confirmed())
 
     def media_changed(self, negotiated: Negotiated, held: bool) -> None:
         """Offer and answer were exchanged, at the start or again."""
         if negotiated.codec:
             self.negotiated = negotiated
         self.playout.hold(held)
-        self.receive(calls.HoldChanged(held))
+        self.receive(events.HoldChanged(held))
 
     def pressed(self, digit: str, duration_ms: int) -> None:
         """A key: into dark input while that runs, else up."""
         self.record = replace(self.record, digits=self.record.digits + 1)
         if self._dark is None:
-            self.receive(calls.DigitPressed(digit, duration_ms))
+            self.receive(events.DigitPressed(digit, duration_ms))
         elif self._dark.press(digit):
             self._end_dark_input(None)
 
     def transferred(self, sip_status: int, final: bool) -> None:
         """News of the REFER."""
         self.record = replace(self.record, transfer_status=sip_status)
-        self.receive(calls.TransferStatus(sip_status, final))
+        self.receive(events.TransferStatus(sip_status, final))
 
     # ---- from the pipeline (StreamListener)
 
@@ -114,14 +115,14 @@ class LiveCall:
         """The pipeline has the call."""
         if self.states.attempts > 1:
             metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "attached").inc()
-        self.receive(calls.StreamUp())
+        self.receive(events.StreamUp())
 
     def stream_lost(self) -> None:
         """The pipeline died."""
         if self._dark is not None:
             self._end_dark_input(Outcome.CANCELLED)
         self.stream = None
-        self.receive(calls.StreamLost())
+        self.receive(events.StreamLost())
 
     def commanded(self, message: pb.ToConnector) -> None:
         """A message down, other than Attached and Heartbeat."""
@@ -138,9 +139,9 @@ class LiveCall:
             self._dark_input(message.dark_input)
         elif command == "transfer":
             transfer = message.transfer
-            self.receive(calls.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
+            self.receive(events.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
         elif command == "hang_up":
-            self.receive(calls.HangUpAsked(message.hang_up.reason, message.hang_up.after_playout))
+            self.receive(events.HangUpAsked(message.hang_up.reason, message.hang_up.after_playout))
 
     # ---- dark input
 
@@ -187,22 +188,22 @@ class LiveCall:
         if self.stream is not None:
             self.stream.send(**event)
 
-    def _ask_admission(self, command: calls.AskAdmission) -> None:
+    def _ask_admission(self, command: commands.AskAdmission) -> None:
         async def ask() -> None:
             reply = await self._lane.pipeline.admit(self.call_id)
             if reply.admitted:
-                self.receive(calls.Admitted())
+                self.receive(events.Admitted())
             else:
-                self.receive(calls.Refused(reply.reason, reply.retry_after_seconds))
+                self.receive(events.Refused(reply.reason, reply.retry_after_seconds))
 
         self._lane.spawn(ask())
 
-    def _refuse(self, command: calls.Refuse) -> None:
+    def _refuse(self, command: commands.Refuse) -> None:
         log.info("call %s refused with %d: %s", self.call_id, command.sip_status, command.reason)
         self._lane.count_invite(command.sip_status)
         self._lane.sip.refuse(self.invitation.call, command.sip_status, command.retry_after_seconds)
 
-    def _open_record(self, command: calls.OpenRecord) -> None:
+    def _open_record(self, command: commands.OpenRecord) -> None:
         self.record = replace(self.record, opened_at=spool.now())
 
         async def write() -> None:
@@ -210,16 +211,16 @@ class LiveCall:
                 await self._lane.on_disk(self._lane.spool.write, self.record)
             except SpoolError as error:
                 log.error("call %s cannot be recorded, so it is not answered: %s", self.call_id, error)
-                self.receive(calls.RecordFailed())
+                self.receive(events.RecordFailed())
             else:
-                self.receive(calls.RecordOpened())
+                self.receive(events.RecordOpened())
 
         self._lane.spawn(write())
 
-    def _discard_record(self, command: calls.DiscardRecord) -> None:
+    def _discard_record(self, command: commands.DiscardRecord) -> None:
         self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.discard(self.call_id)))
 
-    def _close_record(self, command: calls.CloseRecord) -> None:
+    def _close_record(self, command: commands.CloseRecord) -> None:
         talked = time.monotonic() - self.answered_at if self.answered_at is not None else 0.0
         record = replace(
             self.record,
@@ -237,11 +238,11 @@ class LiveCall:
         log.info("call %s ended: %s after %.1f s", self.call_id, command.reason, talked)
         self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.write(record)))
 
-    def _answer(self, command: calls.Answer) -> None:
+    def _answer(self, command: commands.Answer) -> None:
         self._lane.take_seat(self)
         self._lane.sip.answer(self.invitation.call)
 
-    def _attach(self, command: calls.Attach) -> None:
+    def _attach(self, command: commands.Attach) -> None:
         self._heard_samples = 0
         # The stack can tell of DTMF before the ACK when it was negotiated in the INVITE.
         attach = pb.Attach(
@@ -257,45 +258,45 @@ class LiveCall:
         message = pb.FromConnector(call_id=self.call_id, attach=attach)
         self.stream = self._lane.pipeline.converse(message, self)
 
-    def _detach(self, command: calls.Detach) -> None:
+    def _detach(self, command: commands.Detach) -> None:
         if self._dark is not None:
             self._end_dark_input(Outcome.CANCELLED)
         if self.stream is not None:
             self.stream.close()
             self.stream = None
 
-    def _play(self, command: calls.Play) -> None:
+    def _play(self, command: commands.Play) -> None:
         if command.phrase is Phrase.GOODBYE:
             metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "given_up").inc()
         self.playout.play_phrase(self._lane.phrases[command.phrase])
 
-    def _await_playout(self, command: calls.AwaitPlayout) -> None:
+    def _await_playout(self, command: commands.AwaitPlayout) -> None:
         self._awaiting_playout = True
 
-    def _send_digit(self, command: calls.SendDigit) -> None:
+    def _send_digit(self, command: commands.SendDigit) -> None:
         self._send(
             digit=pb.Digit(
                 digit=command.digit, duration_ms=command.duration_ms, at_sample=self._heard_samples
             )
         )
 
-    def _send_hold(self, command: calls.SendHold) -> None:
+    def _send_hold(self, command: commands.SendHold) -> None:
         self._send(hold=pb.Hold(held=command.held))
 
-    def _send_refer(self, command: calls.SendRefer) -> None:
+    def _send_refer(self, command: commands.SendRefer) -> None:
         self._lane.sip.refer(self.invitation.call, command.target, command.user_to_user)
 
-    def _send_transfer_progress(self, command: calls.SendTransferProgress) -> None:
+    def _send_transfer_progress(self, command: commands.SendTransferProgress) -> None:
         self._send(
             transfer_progress=pb.TransferProgress(
                 request_id=command.request_id, sip_status=command.sip_status, final=command.final
             )
         )
 
-    def _hang_up(self, command: calls.HangUp) -> None:
+    def _hang_up(self, command: commands.HangUp) -> None:
         self._lane.sip.hang_up(self.invitation.call)
 
-    def _start_timer(self, command: calls.StartTimer) -> None:
+    def _start_timer(self, command: commands.StartTimer) -> None:
         seconds = {
             Timer.REATTACH: self._lane.settings.reattach_seconds,
             Timer.PLAYOUT: calls.PLAYOUT_LIMIT_SECONDS,
@@ -303,10 +304,10 @@ class LiveCall:
         }[command.timer]
         self._forget_timer(command.timer)
         self._timers[command.timer] = self._lane.loop.call_later(
-            seconds, lambda: self.receive(calls.TimerFired(command.timer))
+            seconds, lambda: self.receive(events.TimerFired(command.timer))
         )
 
-    def _stop_timer(self, command: calls.StopTimer) -> None:
+    def _stop_timer(self, command: commands.StopTimer) -> None:
         self._forget_timer(command.timer)
 
     def _forget_timer(self, timer: Timer) -> None:
@@ -318,22 +319,22 @@ class LiveCall:
         for timer in list(self._timers):
             self._forget_timer(timer)
 
-    _DO: dict[type[calls.Command], Callable[..., None]] = {  # noqa: RUF012
-        calls.AskAdmission: _ask_admission,
-        calls.Refuse: _refuse,
-        calls.OpenRecord: _open_record,
-        calls.DiscardRecord: _discard_record,
-        calls.CloseRecord: _close_record,
-        calls.Answer: _answer,
-        calls.Attach: _attach,
-        calls.Detach: _detach,
-        calls.Play: _play,
-        calls.AwaitPlayout: _await_playout,
-        calls.SendDigit: _send_digit,
-        calls.SendHold: _send_hold,
-        calls.SendRefer: _send_refer,
-        calls.SendTransferProgress: _send_transfer_progress,
-        calls.HangUp: _hang_up,
-        calls.StartTimer: _start_timer,
-        calls.StopTimer: _stop_timer,
+    _DO: dict[type[commands.Command], Callable[..., None]] = {  # noqa: RUF012
+        commands.AskAdmission: _ask_admission,
+        commands.Refuse: _refuse,
+        commands.OpenRecord: _open_record,
+        commands.DiscardRecord: _discard_record,
+        commands.CloseRecord: _close_record,
+        commands.Answer: _answer,
+        commands.Attach: _attach,
+        commands.Detach: _detach,
+        commands.Play: _play,
+        commands.AwaitPlayout: _await_playout,
+        commands.SendDigit: _send_digit,
+        commands.SendHold: _send_hold,
+        commands.SendRefer: _send_refer,
+        commands.SendTransferProgress: _send_transfer_progress,
+        commands.HangUp: _hang_up,
+        commands.StartTimer: _start_timer,
+        commands.StopTimer: _stop_timer,
     }

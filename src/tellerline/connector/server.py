@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
 from tellerline import bootstrap
-from tellerline.connector.call import Phrase
+from tellerline.connector.commands import Phrase
 from tellerline.connector.lane import Lane
 from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import load_phrase
