@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -13,9 +14,11 @@ from typing import Any
 
 import psutil
 
+from tellerline.robot import accounting
+
 # A run is disturbed from outside when the hypervisor took more than this share of the machine …
 _STEAL_SHARE = 0.02
-# … or processes that are neither ours nor the stack's used more than this.
+# … or processes that neither robot nor stack started used more than this.
 _FOREIGN_SHARE = 0.12
 _PACKAGES = ("pipecat-ai", "faster-whisper", "ctranslate2", "llama-cpp-python", "piper-tts", "onnxruntime")
 
@@ -41,23 +44,27 @@ class Use:
             return f"other processes used {self.foreign_share:.0%} of the machine"
         return ""
 
+    @property
+    def disturbance(self) -> float:
+        """How much it was disturbed, to compare runs: 1 for each limit reached."""
+        return self.steal_share / _STEAL_SHARE + (self.foreign_share or 0.0) / _FOREIGN_SHARE
+
 
 class UseMeter:
-    """Measures a span from `start` to `stop`."""
+    """Measures a span from `start` to `stop`.
+
+    `stack_pids` and this process are the roots of what is ours: whatever descends from them, restarted
+    daemons and the robot's own processes included, is no disturbance.
+    """
 
     def __init__(self, stack_pids: Iterable[int]) -> None:
-        self._stack_pids = list(stack_pids)
-        self._robot_pids: list[int] = []
-
-    def add_robot(self, pid: int) -> None:
-        """Counts this process as the robot's."""
-        self._robot_pids.append(pid)
+        self._stack_pids = tuple(stack_pids)
 
     def start(self) -> None:
         """Begins the span."""
         self._times = psutil.cpu_times()
-        self._stack = _cpu_seconds(self._stack_pids)
-        self._own = _cpu_seconds([os.getpid()])
+        self._own = time.process_time()
+        self._before = accounting.snapshot()
 
     def stop(self, robot_cpu_seconds: float) -> Use:
         """Ends the span. The robot's processes have gone by now and say themselves what they used."""
@@ -65,31 +72,18 @@ class UseMeter:
         total = max(1e-6, sum(now[:8]) - sum(before[:8]))
         idle = now.idle + now.iowait - before.idle - before.iowait
         steal = now.steal - before.steal
-        busy = total - idle - steal
-        robot = robot_cpu_seconds + _cpu_seconds([os.getpid()]) - self._own
         foreign = None
         if self._stack_pids:
-            stack = _cpu_seconds(self._stack_pids) - self._stack
-            foreign = max(0.0, busy - stack - robot) / total
+            ours = (os.getpid(), *self._stack_pids)
+            foreign = accounting.foreign_seconds(self._before, accounting.snapshot(), ours) / total
         return Use(
             seconds=total / (os.cpu_count() or 1),
-            busy_share=busy / total,
+            busy_share=(total - idle - steal) / total,
             steal_share=steal / total,
             foreign_share=foreign,
-            robot_cpu_seconds=robot,
+            robot_cpu_seconds=robot_cpu_seconds + time.process_time() - self._own,
             load_1min=os.getloadavg()[0],
         )
-
-
-def _cpu_seconds(pids: Iterable[int]) -> float:
-    seconds = 0.0
-    for pid in pids:
-        try:
-            times = psutil.Process(pid).cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        seconds += times.user + times.system
-    return seconds
 
 
 def describe() -> dict[str, Any]:
