@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import grpc
 
 from tellerline import stack
-from tellerline.robot import machine, terminal
-from tellerline.robot.benchmarks import interrupting, latency, line, recognition
+from tellerline.errors import TellerlineError
+from tellerline.robot import machine
+from tellerline.robot.benchmarks import crash, interrupting, latency, line, recognition, report
 from tellerline.robot.benchmarks.bench import Bench, Result
 from tellerline.robot.caller import REPEATS, Caller
 
@@ -21,6 +23,7 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
     "latency": latency.latency,
     "concurrency": latency.concurrency,
     "barge-in": interrupting.barge_in,
+    "crash": crash.crash,
     "greeting": line.greeting,
     "media": line.media,
     "memory": line.memory,
@@ -49,7 +52,7 @@ def bench(
 ) -> None:
     """Measures WHAT on this machine and holds the budgets: exit status 1 when one is missed.
 
-    Uses the stack that runs here, or starts one for the time of the benchmark.
+    Uses the stack that runs here, or starts one for the time of the benchmark (crash always does).
     """
     store = models or home / "models"
     where = Bench(
@@ -61,20 +64,30 @@ def bench(
         turns=turns,
         repeats=repeats,
     )
+    if what == "all":
+        results = [_measured_or_not(name, where) for name in _BENCHMARKS]
+    else:
+        results = [_BENCHMARKS[what](where)]
+    held = all(result.held for result in results)
     described = machine.describe()
-    names = list(_BENCHMARKS) if what == "all" else [what]
-    results = []
-    for name in names:
-        results.append(_BENCHMARKS[name](where))
-        if not as_json:
-            _print(results[-1])
     if as_json:
         documents = [_document(result, described) for result in results]
-        together = {"passed": all(result.held for result in results), "benchmarks": documents}
+        together = {"passed": held, "benchmarks": documents}
         click.echo(json.dumps(documents[0] if what != "all" else together, ensure_ascii=False))
     else:
-        _print_machine(described)
-    sys.exit(0 if all(result.held for result in results) else 1)
+        click.echo("\n".join(("", *report.table(results), "", *report.machine(described))))
+    for left_out in report.skipped(results):
+        click.secho(f"NOT MEASURED {left_out}", fg="yellow", bold=True, err=True)
+    sys.exit(0 if held else 1)
+
+
+def _measured_or_not(name: str, where: Bench) -> Result:
+    """What one benchmark of several found; one that cannot be measured does not take the others with it."""
+    try:
+        return _BENCHMARKS[name](where)
+    except (TellerlineError, grpc.RpcError) as error:
+        click.secho(f"  {name}: {error}", fg="red", err=True)
+        return Result(name, error=str(error))
 
 
 def _document(result: Result, described: dict[str, Any]) -> dict[str, Any]:
@@ -85,28 +98,10 @@ def _document(result: Result, described: dict[str, Any]) -> dict[str, Any]:
         "turns": result.turns,
         "budgets": [{**asdict(budget), "held": budget.held} for budget in result.budgets],
         "notes": result.notes,
-        "use": [machine.use_as_dict(use) for use in result.uses],
+        "skipped": result.skipped,
+        "error": result.error,
+        "use": [
+            {"run": take.name, "used": take.used, **machine.use_as_dict(take.use)} for take in result.takes
+        ],
         "machine": described,
     }
-
-
-def _print(result: Result) -> None:
-    click.echo(f"\n{result.bench}")
-    for name, value in result.figures.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {inner}" for key, inner in value.items())
-        click.echo(f"  {name:24}{value}")
-    for note in result.notes:
-        click.echo(f"  {note}")
-    if result.uses:
-        click.echo(f"  {'machine':24}{terminal.use_line(result.uses[-1])}")
-    for budget in result.budgets:
-        sign, verdict = (">=" if budget.at_least else "<="), ("held" if budget.held else "MISSED")
-        click.echo(f"  {verdict:8}{budget.name}: {budget.value} {sign} {budget.limit:g}")
-
-
-def _print_machine(described: dict[str, Any]) -> None:
-    versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
-    click.echo(f"\n{described['cpu']}, {described['cores']} cores, {described['memory_mb']} MB")
-    click.echo(f"Linux {described['kernel']}, Python {described['python']}, revision {described['revision']}")
-    click.echo(versions)

@@ -15,7 +15,7 @@ from tellerline import stack
 from tellerline.errors import ScenarioError, StackError
 from tellerline.robot import conversation, machine, recording, terminal
 from tellerline.robot import scenario as scenarios
-from tellerline.robot.caller import REPEATS, Caller, Listener, Run, Target
+from tellerline.robot.caller import REPEATS, Caller, Listener, Run, Target, processes
 
 _SCENARIOS = Path(__file__).resolve().parents[1] / "robot" / "scenarios"
 
@@ -96,17 +96,8 @@ def _target(to: str | None, watch_sockets: tuple[Path, ...], home: Path) -> Targ
     state = stack.read_state(home)
     if not state.lanes:
         raise StackError("the stack that runs here has no lane to dial; start one with `tellerline up`")
-    return target_of(state)
-
-
-def target_of(state: stack.State) -> Target:
-    """The first lane of a running stack, all of whose processes are known."""
-    pids = [
-        state.engine_pid,
-        *(pid for lane in state.lanes for pid in (lane.connector_pid, lane.pipeline_pid)),
-    ]
     sockets = (state.lanes[0].pipeline_socket,)
-    return Target(state.lanes[0].sip_uri, sockets, tuple(pid for pid in pids if pid is not None))
+    return Target(state.lanes[0].sip_uri, sockets, processes(state))
 
 
 def _report(run: Run, console: Console, out: Path, as_json: bool) -> None:
@@ -117,11 +108,7 @@ def _report(run: Run, console: Console, out: Path, as_json: bool) -> None:
         "use": machine.use_as_dict(run.use),
         "watched": run.watched,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    recording.write_stereo(out / "call.wav", talked.trace, talked.audio)
-    (out / "call.json").write_text(
-        json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    recording.save(out, talked.trace, talked.audio, document)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
         return

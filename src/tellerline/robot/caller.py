@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tellerline import stack
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.robot import conversation, dial, recording, voice
@@ -33,8 +34,16 @@ class Target:
 
     uri: str
     watch_sockets: tuple[Path, ...] = ()
-    # Processes whose CPU counts as the stack's, not as a disturbance.
+    # Processes that are, with their children, the stack's: their CPU time is no disturbance.
     pids: tuple[int, ...] = ()
+
+
+def processes(state: stack.State) -> tuple[int, ...]:
+    """The supervisor and the daemons of a running stack."""
+    found = [state.pid, state.engine_pid]
+    for lane in state.lanes:
+        found += [lane.connector_pid, lane.pipeline_pid]
+    return tuple(pid for pid in found if pid is not None)
 
 
 @dataclass(frozen=True)

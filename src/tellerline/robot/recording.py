@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import wave
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +42,21 @@ def resampled(samples: Samples, rate_hz: float) -> Samples:
     import soxr  # heavy; nothing in a call needs it
 
     return np.asarray(soxr.resample(samples, rate_hz, rtp.RATE_HZ), np.int16)
+
+
+def save(folder: Path, trace: CallTrace, audio: measure.BotAudio, document: Mapping[str, Any]) -> None:
+    """A call as call.wav and call.json in `folder`, which is made if need be.
+
+    What was said in a call is its caller's: folders and files made here are their owner's alone.
+    """
+    before = os.umask(0o077)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_stereo(folder / "call.wav", trace, audio)
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        (folder / "call.json").write_text(text + "\n", encoding="utf-8")
+    finally:
+        os.umask(before)
 
 
 def write_stereo(path: Path, trace: CallTrace, audio: measure.BotAudio) -> None:

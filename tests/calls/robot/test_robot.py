@@ -143,6 +143,7 @@ def test_a_scenario_of_recordings_needs_no_model(echo_stack: Stack, uri: str, tm
     assert "4711" not in done.stdout + done.stderr
     assert (tmp_path / "out" / "call.wav").stat().st_size > 16_000
     assert json.loads((tmp_path / "out" / "call.json").read_text()) == document
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("arguments", [("no_such",), ("--to", "not a uri", "--say", "hello")])

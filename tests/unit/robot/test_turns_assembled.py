@@ -136,3 +136,12 @@ def test_the_recording_is_stereo_and_aligned(tmp_path: Path) -> None:
         both = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
     assert np.flatnonzero(both[:, 0]).tolist() == list(range(20 * 160, 22 * 160))
     assert np.flatnonzero(both[:, 1])[0] == 2 * 160
+
+
+def test_a_saved_call_is_its_owners_alone(tmp_path: Path) -> None:
+    talked = assembled("{}")
+    folder = tmp_path / "calls" / "today"
+    recording.save(folder, talked.trace, talked.audio, {"said": "my card"})
+    assert json.loads((folder / "call.json").read_text()) == {"said": "my card"}
+    for made in (folder.parent, folder, folder / "call.wav", folder / "call.json"):
+        assert made.stat().st_mode & 0o077 == 0, made

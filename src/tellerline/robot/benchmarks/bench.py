@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,8 +16,12 @@ import yaml
 from tellerline import stack
 from tellerline.errors import StackError
 from tellerline.robot import scenario as scenarios
-from tellerline.robot.caller import REPEATS, Caller, Run, Target
+from tellerline.robot import terminal
+from tellerline.robot.caller import REPEATS, Caller, Listener, Run, Target, processes
 from tellerline.robot.machine import Use
+
+# SipSettings.lane_calls: the stock pjsua2 wheel has four slots.
+CALLS_A_LANE = 4
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Budget:
     value: float | None
     limit: float
     at_least: bool = False
+    # Its key in the result's figures, if it is one of them.
+    figure: str = ""
 
     @property
     def held(self) -> bool:
@@ -34,6 +41,20 @@ class Budget:
         if self.value is None:
             return False
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Take:
+    """One run of the robot, of one or more calls at once, and whether its figures are the ones used."""
+
+    name: str
+    use: Use
+    used: bool
+
+    @property
+    def marked(self) -> bool:
+        """Whether its figures count although something disturbed it."""
+        return self.used and bool(self.use.disturbed)
 
 
 @dataclass
@@ -44,13 +65,17 @@ class Result:
     figures: dict[str, Any] = field(default_factory=dict)
     turns: list[dict[str, Any]] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
-    uses: list[Use] = field(default_factory=list)
+    takes: list[Take] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # What was not measured, and what would measure it.
+    skipped: list[str] = field(default_factory=list)
+    # Why it could not be measured to the end; empty when it was.
+    error: str = ""
 
     @property
     def held(self) -> bool:
-        """Whether every budget holds."""
-        return all(budget.held for budget in self.budgets)
+        """Whether it was measured and every budget holds."""
+        return not self.error and all(budget.held for budget in self.budgets)
 
 
 @dataclass
@@ -71,25 +96,37 @@ class Bench:
         self, lanes: int, *, echo: bool = False, engine: Mapping[str, Any] | None = None
     ) -> Iterator[stack.State]:
         """The stack that runs here if it suffices, else one of its own on free ports."""
+        found = None
         if not echo and engine is None and lanes:
             with contextlib.suppress(StackError):
-                running = stack.read_state(self.home)
-                if running.engine_socket is not None and len(running.lanes) >= lanes:
-                    self.progress("measuring the stack that runs here")
-                    yield running
-                    return
-        # Its own folder: the state file of `tellerline up` stays its own.
-        started = stack.Stack(
+                found = stack.read_state(self.home)
+        if found is not None and found.engine_socket is not None and len(found.lanes) >= lanes:
+            self.progress("measuring the stack that runs here")
+            yield found
+            return
+        with self.own(lanes, echo=echo, engine=engine) as started:
+            yield started.state
+
+    def own(
+        self,
+        lanes: int,
+        *,
+        echo: bool = False,
+        engine: Mapping[str, Any] | None = None,
+        pipeline: Mapping[str, Any] | None = None,
+    ) -> stack.Stack:
+        """A stack for this benchmark alone, to be entered; whatever else runs here is left alone."""
+        return stack.Stack(
             lanes,
             echo=echo,
+            # Its own folder: the state file of `tellerline up` stays its own.
             home=self.home / "bench",
             model_store=self.models,
             engine=engine,
+            pipeline=pipeline,
             connector={"sip": {"port": 5170, "rtp_port_first": 24000}},
             progress=self.progress,
         )
-        with started as own:
-            yield own.state
 
     def run(
         self,
@@ -99,32 +136,31 @@ class Bench:
         *,
         apart_ms: int = 700,
         repeat: bool = True,
+        listener: Listener | None = None,
     ) -> Run:
-        """Places the calls at once, four a lane; again, at most twice, where something disturbed them."""
+        """Places the calls at once, four a lane; again, at most `repeats` times, if they are disturbed.
+
+        The least disturbed run is returned, and what disturbed each is kept in `result.takes`.
+        """
         lanes = state.lanes
         calls = [
-            (one, self.caller.plan(one, lanes[index // 4].sip_uri, Path.cwd(), index * apart_ms))
+            (one, self.caller.plan(one, lanes[index // CALLS_A_LANE].sip_uri, Path.cwd(), index * apart_ms))
             for index, one in enumerate(chosen)
         ]
-        used = lanes[: (len(calls) + 3) // 4]
-        target = Target(used[0].sip_uri, tuple(lane.pipeline_socket for lane in used), pids(state))
-        for attempt in range(1 + self.repeats):
-            run = asyncio.run(self.caller.run(calls, target, hear=False))
-            result.uses.append(run.use)
-            if not run.use.disturbed or not repeat:
+        used = lanes[: math.ceil(len(calls) / CALLS_A_LANE)]
+        target = Target(used[0].sip_uri, tuple(lane.pipeline_socket for lane in used), processes(state))
+        name = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} calls"
+        runs: list[Run] = []
+        for attempts_left in range(self.repeats if repeat else 0, -1, -1):
+            run = asyncio.run(self.caller.run(calls, target, listener, hear=False))
+            runs.append(run)
+            again = "; measuring again" if run.use.disturbed and attempts_left else ""
+            self.progress(f"{name}: {terminal.use_line(run.use)}{again}")
+            if not run.use.disturbed:
                 break
-            result.notes.append(f"disturbed: {run.use.disturbed}")
-            if attempt < self.repeats:
-                self.progress(f"{run.use.disturbed}; measuring again")
-        return run
-
-
-def pids(state: stack.State) -> tuple[int, ...]:
-    """Every process of a stack."""
-    found = [state.engine_pid]
-    for lane in state.lanes:
-        found += [lane.connector_pid, lane.pipeline_pid]
-    return tuple(pid for pid in found if pid is not None)
+        best = min(runs, key=lambda run: run.use.disturbance)
+        result.takes += [Take(name, run.use, run is best) for run in runs]
+        return best
 
 
 def lines() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tellerline.robot import conversation
@@ -33,6 +34,7 @@ def barge_in(bench: Bench) -> Result:
             missed += sum(turn.silent_ms is None for turn in turns)
             going_on += sum(turn.overlapped for turn in turns)
             result.turns += [conversation.turn_as_dict(turn) for turn in turns]
+            bench.progress(so_far(silences, missed))
         disturbances = {
             "noise": scenarios.Noise(level_db=_NOISE_DB, wav=_kitchen(bench)),
             "echo": None,
@@ -50,15 +52,32 @@ def barge_in(bench: Bench) -> Result:
         "missed": missed,
         "not_silenced": going_on,
     }
+    if _kitchen(bench) is None:
+        result.skipped.append("noise of a real room (made noise instead): give --data FOLDER with noise-8k")
     stopped = sum(
         result.figures[name]["flushed"] + result.figures[name]["unanswered"] for name in disturbances
     )
     result.budgets = [
-        Budget("caller's first sound to bot silent p95, ms", p95, 300),
-        Budget("interruptions measured", len(silences), bench.turns or _LEAST, at_least=True),
+        Budget("caller's first sound to bot silent p95, ms", p95, 300, figure="p95_ms"),
+        Budget(
+            "interruptions measured",
+            len(silences),
+            bench.turns or _LEAST,
+            at_least=True,
+            figure="interruptions",
+        ),
+        # The bot was silent when the caller interrupted it, or the call was over.
+        Budget("missed interruptions", missed, 0, figure="missed"),
         Budget("answers stopped by noise or echo", stopped, 0),
     ]
     return result
+
+
+def so_far(silences: Sequence[float], missed: int) -> str:
+    """One line about the interruptions measured until now."""
+    p50, p95 = conversation.percentiles(silences)
+    figures = f"p50 {p50:.0f} ms, p95 {p95:.0f} ms" if p50 is not None and p95 is not None else "no figure"
+    return f"so far: {figures} of {len(silences)} interruptions, {missed} missed"
 
 
 def _kitchen(bench: Bench) -> Path | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 import psutil
@@ -11,11 +12,14 @@ import psutil
 from tellerline import stack
 from tellerline.robot import conversation
 from tellerline.robot import scenario as scenarios
-from tellerline.robot.benchmarks.bench import Bench, Budget, Result, lines, pids, questions
+from tellerline.robot.benchmarks.bench import CALLS_A_LANE, Bench, Budget, Result, lines, questions
+from tellerline.robot.benchmarks.latency import glitches
 
 _GREETING_CALLS = 10
 _MEDIA_LANES = 5
 _MEDIA_SECONDS = 60
+# The longest wait of a scenario.
+_MEDIA_MOST_SECONDS = 120
 _MEMORY_CALLS = 4
 _MEMORY_LIMITS_MB = {"engine": 1300, "connector": 120, "pipeline": 400}
 
@@ -36,6 +40,7 @@ def greeting(bench: Bench) -> Result:
                 continue
             packets.append(heard.first_packet_ms)
             audible.append(heard.first_audible_ms)
+            bench.progress(f"so far: worst {max(audible):.0f} ms, {silent} silent")
     result.figures = {
         "calls": len(audible) + silent,
         "silent_calls": silent,
@@ -45,9 +50,12 @@ def greeting(bench: Bench) -> Result:
     }
     result.budgets = [
         Budget(
-            "ACK to the first greeting packet, worst call, ms", result.figures["first_audible_max_ms"], 300
+            "ACK to the first greeting packet, worst call, ms",
+            result.figures["first_audible_max_ms"],
+            300,
+            figure="first_audible_max_ms",
         ),
-        Budget("calls without a greeting", silent, 0),
+        Budget("calls without a greeting", silent, 0, figure="silent_calls"),
     ]
     return result
 
@@ -55,7 +63,7 @@ def greeting(bench: Bench) -> Result:
 def media(bench: Bench) -> Result:
     """Echo pipelines: no frame lost or late, and what a call costs."""
     result = Result("media")
-    seconds = bench.turns or _MEDIA_SECONDS
+    seconds = min(bench.turns or _MEDIA_SECONDS, _MEDIA_MOST_SECONDS)
     turns = (
         scenarios.Turn(expect=scenarios.Expect(answered=False)),
         scenarios.Turn(wait_ms=1000 * seconds, expect=scenarios.Expect(answered=False)),
@@ -63,35 +71,27 @@ def media(bench: Bench) -> Result:
     one = scenarios.Scenario(
         name="media", noise=scenarios.Noise(level_db=-30), turns=turns, max_seconds=seconds + 30
     )
-    calls = 4 * _MEDIA_LANES
+    calls = CALLS_A_LANE * _MEDIA_LANES
     with bench.running(_MEDIA_LANES, echo=True) as state:
-        processes = [psutil.Process(pid) for pid in pids(state)]
-        before = {process.pid: _cpu(process) for process in processes}
-        bench.progress(f"media: {_MEDIA_LANES} lanes x 4 calls for {seconds} s")
+        connectors = _Cpu(lane.connector_pid for lane in state.lanes)
+        pipelines = _Cpu(lane.pipeline_pid for lane in state.lanes)
+        bench.progress(f"media: {_MEDIA_LANES} lanes x {CALLS_A_LANE} calls for {seconds} s")
         run = bench.run(result, [one] * calls, state, apart_ms=50, repeat=False)
-        used = {process.pid: _cpu(process) - before[process.pid] for process in processes}
-    connectors = sum(used[lane.connector_pid] for lane in state.lanes if lane.connector_pid)
-    pipelines = sum(used[lane.pipeline_pid] for lane in state.lanes if lane.pipeline_pid)
+        connector_seconds, pipeline_seconds = connectors.seconds(), pipelines.seconds()
     talked = run.conversations
     gaps = [each.reception.gaps for each in talked if each.reception.gaps]
     result.figures = {
         "calls": calls,
         "answered": sum(each.trace.answered for each in talked),
         "packets": sum(each.reception.packets for each in talked),
-        "lost": sum(each.reception.lost for each in talked),
         "reordered": sum(each.reception.reordered for each in talked),
         "gap_p50_ms": round(max(gap.p50_ms for gap in gaps), 1) if gaps else None,
-        "gap_p99_ms": round(max(gap.p99_ms for gap in gaps), 1) if gaps else None,
         "gap_max_ms": round(max(gap.max_ms for gap in gaps), 1) if gaps else None,
-        "connector_cpu_a_call_percent": round(100 * connectors / calls / seconds, 2),
-        "echo_pipeline_cpu_a_call_percent": round(100 * pipelines / calls / seconds, 2),
+        "connector_cpu_a_call_percent": _percent(connector_seconds, calls * seconds),
+        "echo_pipeline_cpu_a_call_percent": _percent(pipeline_seconds, calls * seconds),
         "robot_late_sends": sum(each.trace.late_sends for each in talked),
     }
-    result.budgets = [
-        Budget("calls not answered", calls - result.figures["answered"], 0),
-        Budget("lost packets", result.figures["lost"], 0),
-        Budget("RTP gap p99 of the worst call, ms", result.figures["gap_p99_ms"], 30),
-    ]
+    result.budgets = glitches(talked)
     return result
 
 
@@ -100,18 +100,23 @@ def memory(bench: Bench) -> Result:
     result, said = Result("memory"), lines()["short"]
     each = bench.turns or 3
     talks = [
-        questions(f"call {index}", said[index * each : (index + 1) * each]) for index in range(_MEMORY_CALLS)
+        questions(f"call {index}", [said[(index * each + turn) % len(said)] for turn in range(each)])
+        for index in range(_MEMORY_CALLS)
     ]
     with bench.running(1) as state, _Memory(_daemons(state)) as most:
         bench.progress(f"memory: {_MEMORY_CALLS} calls of {each} turns")
         run = bench.run(result, talks, state, repeat=False)
-    result.figures = {f"{name}_mb": round(most.megabytes[name], 1) for name in _MEMORY_LIMITS_MB}
-    result.figures["answered"] = sum(one.trace.answered for one in run.conversations)
+    # The daemon that is not known of (an engine elsewhere) was not measured, so its budget is missed.
+    result.figures = {
+        f"{name}_mb": round(most.megabytes[name], 1) if name in most.megabytes else None
+        for name in _MEMORY_LIMITS_MB
+    }
+    result.figures["dead_calls"] = sum(one.trace.ended_by != "caller" for one in run.conversations)
     result.budgets = [
-        Budget(f"{name}, MB", result.figures[f"{name}_mb"], limit)
+        Budget(f"{name}, MB", result.figures[f"{name}_mb"], limit, figure=f"{name}_mb")
         for name, limit in _MEMORY_LIMITS_MB.items()
     ]
-    result.budgets.append(Budget("answered calls", result.figures["answered"], _MEMORY_CALLS, at_least=True))
+    result.budgets.append(Budget("dead calls", result.figures["dead_calls"], 0, figure="dead_calls"))
     return result
 
 
@@ -121,8 +126,30 @@ def _daemons(state: stack.State) -> dict[str, int]:
     return {name: pid for name, pid in found.items() if pid is not None}
 
 
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
+def _percent(used_seconds: float | None, of_seconds: float) -> float | None:
+    return None if used_seconds is None else round(100 * used_seconds / of_seconds, 2)
+
+
+class _Cpu:
+    """CPU time of processes from now on."""
+
+    def __init__(self, found: Iterable[int | None]) -> None:
+        self._processes = [psutil.Process(pid) for pid in found if pid is not None]
+        self._before = {process.pid: _cpu_seconds(process) or 0.0 for process in self._processes}
+
+    def seconds(self) -> float | None:
+        """Used since the beginning; None where one of them has died meanwhile."""
+        used = [_cpu_seconds(process) for process in self._processes]
+        if any(seconds is None for seconds in used):
+            return None
+        return sum(seconds for seconds in used if seconds is not None) - sum(self._before.values())
+
+
+def _cpu_seconds(process: psutil.Process) -> float | None:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return None
     return float(times.user + times.system)
 
 
@@ -148,8 +175,17 @@ class _Memory:
     def _sample(self) -> None:
         while True:
             for name, process in self._daemons.items():
-                tree = [process, *process.children(recursive=True)]
-                used = sum(one.memory_info().rss for one in tree) / 1e6
-                self.megabytes[name] = max(self.megabytes[name], used)
+                self.megabytes[name] = max(self.megabytes[name], resident_mb(process))
             if self._done.wait(1.0):
                 return
+
+
+def resident_mb(process: psutil.Process) -> float:
+    """Resident set size of a process and all that descend from it, in millions of bytes."""
+    used = 0
+    # Children come and go between the listing and the reading.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += one.memory_info().rss
+    return used / 1e6
