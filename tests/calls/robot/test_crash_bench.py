@@ -30,7 +30,8 @@ turns:
 @pytest.fixture(scope="module")
 def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose pipeline these tests take away."""
-    with Stack(echo=True, home=tmp_path_factory.mktemp("crash")) as running:
+    connector = {"sip": {"port": 5340, "rtp_port_first": 34400}}
+    with Stack(echo=True, home=tmp_path_factory.mktemp("crash"), connector=connector) as running:
         yield running
 
 

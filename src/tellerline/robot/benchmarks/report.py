@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tellerline.robot.benchmarks.bench import Budget, Result, Take
+from tellerline.robot.benchmarks.latency import AMBITION_MS
 
 # What each part of an answer's way is, in words; conversation.critical_path names them.
 _STAGES = {
@@ -21,6 +22,15 @@ _STAGES = {
     "wait": "between two stages",
     "network": "connector's queue, RTP and its arrival",
     "all": "not known: the stack was not watched",
+}
+# Figures whose key says too little.
+_LABELS = {
+    "p50_above_ambition_ms": f"p50 above the ambition of {AMBITION_MS['p50_ms']}, ms",
+    "p95_above_ambition_ms": f"p95 above the ambition of {AMBITION_MS['p95_ms']}, ms",
+    "overlapped": "turns the bot still spoke in as the caller ended",
+    "early_answers": "answers begun before the caller had ended",
+    "misheard": "turns misheard by a word or more",
+    "withdrawn": "answers withdrawn before they were heard",
 }
 _PATH = "mean_path_ms"
 _NAME_WIDTH, _VALUE_WIDTH, _BUDGET_WIDTH = 52, 12, 12
@@ -61,15 +71,15 @@ def _rows(name: str, value: Any, budgets: Mapping[str, Budget]) -> Iterator[Row]
 
 def _path(prefix: str, path: Mapping[str, float]) -> Iterator[Row]:
     """Where an average answer's milliseconds go, each stage with its share."""
-    total = sum(path.values())
-    if prefix or not total:
-        # Beside other figures of a group one line must do.
-        parts = ", ".join(f"{name} {ms:.0f}" for name, ms in path.items())
-        yield Row(_words(f"{prefix}where it goes, mean ms"), parts or "not known")
+    total = f"{sum(path.values()):.1f}" if path else "not known"
+    if prefix:
+        # One line beside the other figures of a group.
+        stages = ", ".join(f"{name} {ms:.0f}" for name, ms in path.items())
+        yield Row(_words(f"{prefix}mean_answer_ms"), total, verdict=stages)
         return
-    yield Row("where the mean answer's time goes, ms", f"{total:.1f}")
+    yield Row("where the mean answer's time goes, ms", total)
     for name, ms in path.items():
-        yield Row(f"  {name}: {_STAGES.get(name, name)}", f"{ms:.1f}", f"{ms / total:.0%}")
+        yield Row(f"  {name}", f"{ms:.1f}", f"{ms / sum(path.values()):.0%}", _STAGES.get(name, ""))
 
 
 def _judged(budget: Budget) -> Row:
@@ -85,8 +95,10 @@ def _shown(value: Any) -> str:
 
 
 def _words(name: str) -> str:
-    words = name.replace("_", " ")
-    return f"{words.removesuffix(' ms')}, ms" if words.endswith(" ms") else words
+    group, colon, figure = name.rpartition(": ")
+    unit = ", ms" if figure.endswith("_ms") else ""
+    label = _LABELS.get(figure, figure.removesuffix("_ms") + unit)
+    return f"{group}{colon}{label}".replace("_", " ")
 
 
 def table(results: Sequence[Result]) -> list[str]:
