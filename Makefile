@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 PROTOS := $(wildcard src/tellerline/rpc/*.proto)
 SCENARIO ?= first_call
+# Recordings of people (digits-8k, orders-8k) and of a room (noise-8k) for `make bench`; they are not shipped.
+DATA ?= $(wildcard ../shared/data)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -31,8 +33,10 @@ doctor: setup ## check machine, models, ports and devices, and say what to do
 	$(BIN)/tellerline doctor
 
 .PHONY: bench
-bench: setup models ## measure latency, barge-in, media, memory and word error rate against their budgets
-	$(BIN)/tellerline bench all
+bench: setup models ## measure latency, barge-in, crashes, media, memory and word error rate against their budgets
+	$(BIN)/tellerline models take whisper-base
+	@test -n "$(DATA)" || echo "NO RECORDINGS of people: make bench DATA=FOLDER measures digit strings and orders too"
+	$(BIN)/tellerline bench all $(if $(DATA),--data $(DATA))
 
 .PHONY: test
 test: setup-test models lint ## run every check: lint, types, unit, integration and call tests
