@@ -47,12 +47,6 @@ class EngineUnavailable(TellerlineError):
     code = "engine_unavailable"
 
 
-class PipelineUnavailable(TellerlineError):
-    """The lane's pipeline does not answer its stream."""
-
-    code = "pipeline_unavailable"
-
-
 class StackError(TellerlineError):
     """The embedded stack is not running, or one of its daemons did not start."""
 

@@ -97,12 +97,17 @@ class Call:
         return [commands.Answer()]
 
     def _record_too_late(self, event: events.RecordOpened) -> list[Command]:
-        # The caller cancelled while the record was being written.
+        # The caller cancelled, or the drain ended, while the record was being written.
         return [commands.DiscardRecord()]
 
     def _answer_failed(self, event: events.AnswerFailed) -> list[Command]:
         self.state = State.CLOSED
         return [commands.DiscardRecord()]
+
+    def _drained(self, event: events.DrainDeadline) -> list[Command]:
+        # Not answered yet, so this is a refusal; a record being written is discarded when it is there.
+        self.state = State.CLOSED
+        return [commands.Refuse(503, "drained")]
 
     def _cancelled(self, event: events.Disconnected) -> list[Command]:
         self.state = State.CLOSED
@@ -218,9 +223,11 @@ def _table() -> dict[tuple[State, type[Event]], _Handler]:
         (State.IDLE, events.Invited): Call._invited,
         (State.ADMITTING, events.Admitted): Call._admitted,
         (State.ADMITTING, events.Refused): Call._refused,
+        (State.ADMITTING, events.DrainDeadline): Call._drained,
         (State.ADMITTING, events.Disconnected): Call._cancelled,
         (State.OPENING, events.RecordOpened): Call._record_opened,
         (State.OPENING, events.RecordFailed): Call._record_failed,
+        (State.OPENING, events.DrainDeadline): Call._drained,
         (State.OPENING, events.Disconnected): Call._cancelled,
         (State.ANSWERING, events.Confirmed): Call._confirmed,
         (State.ANSWERING, events.AnswerFailed): Call._answer_failed,

@@ -51,6 +51,8 @@ class LiveCall:
         self._answered_ns = 0
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._heard_samples = 0
+        # The last turn of a pipeline that died; the next one's Attach carries it.
+        self._turn_id = 0
         self._awaiting_playout = False
         self._dark: DarkInput | None = None
         self._dark_timer: asyncio.TimerHandle | None = None
@@ -121,6 +123,8 @@ class LiveCall:
         """The pipeline died."""
         if self._dark is not None:
             self._end_dark_input(Outcome.CANCELLED)
+        if self.stream is not None:
+            self._turn_id = self.stream.turn_id
         self.stream = None
         self.receive(events.StreamLost())
 
@@ -255,7 +259,7 @@ class LiveCall:
             answered_ns=self._answered_ns,
         )
         self.playout.restart_count()
-        message = pb.FromConnector(call_id=self.call_id, attach=attach)
+        message = pb.FromConnector(call_id=self.call_id, turn_id=self._turn_id, attach=attach)
         self.stream = self._lane.pipeline.converse(message, self)
 
     def _detach(self, command: commands.Detach) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from tellerline.errors import SettingsError
 
 RATE_HZ = 8000
-TICK_SECONDS = 0.02
 TICK_SAMPLES = 160
 TICK_BYTES = 2 * TICK_SAMPLES
 SILENCE = bytes(TICK_BYTES)

@@ -3,12 +3,14 @@
 A pipeline is dead to a call when its stream ends or brings nothing for `DEATH_SECONDS`. A dead one
 is asked for its health until it answers; only then the call is attached again, so an attempt that is
 lost was seen by a living pipeline and counts.
+
+Health is asked for with a deadline, again and again: a `Health.Watch` on a process that hangs stays as it
+was for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +32,10 @@ DEATH_SECONDS = 1.4
 _STALL_SECONDS = 0.5
 _HEALTH_SECONDS = 0.5
 _RETRY_SECONDS = 0.25
+_WATCH_SECONDS = 1.0
+# Longer than any call a site allows (limits.max_call_seconds, half an hour unless set): the deadline of a
+# call that everything else forgot to end.
+CONVERSE_SECONDS = 4 * 3600.0
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -58,34 +64,30 @@ class Pipeline:
         except grpc.aio.AioRpcError as error:
             return pb.AdmitReply(admitted=False, reason=f"pipeline {error.code().name.lower()}")
 
-    async def is_healthy(self) -> bool:
-        """Whether it answers a health check with SERVING within half a second."""
+    async def _is_healthy(self, seconds: float) -> bool:
         try:
-            reply = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
+            reply = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=seconds)
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.status == _SERVING)
 
     async def until_healthy(self) -> None:
-        """Returns once a health check is answered."""
+        """Returns once a health check is answered with SERVING within half a second."""
         while True:
-            if await self.is_healthy():
+            if await self._is_healthy(_HEALTH_SECONDS):
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def watch(self, changed: Callable[[bool], None]) -> None:
-        """Reports health whenever it changes, for ever."""
+        """Reports health whenever it changes, for ever; a hang counts as a death within two seconds."""
         healthy: bool | None = None
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                async for reply in self._health.Watch(health_pb2.HealthCheckRequest()):
-                    if healthy != (reply.status == _SERVING):
-                        healthy = reply.status == _SERVING
-                        changed(healthy)
-            if healthy is not False:
-                healthy = False
-                changed(False)
-            await asyncio.sleep(_RETRY_SECONDS)
+            asked_at = time.monotonic()
+            now = await self._is_healthy(_WATCH_SECONDS)
+            if now != healthy:
+                healthy = now
+                changed(now)
+            await asyncio.sleep(max(_RETRY_SECONDS, asked_at + _WATCH_SECONDS - time.monotonic()))
 
     def converse(self, attach: pb.FromConnector, listener: StreamListener) -> Stream:
         """Opens a call's stream; a resuming one as soon as the pipeline is healthy."""
@@ -112,6 +114,8 @@ class Stream:
         self._up: asyncio.Queue[pb.FromConnector | None] = asyncio.Queue(self._QUEUE_MESSAGES)
         self._received_at = time.monotonic()
         self._open = False
+        # The last turn heard of: every message up carries it.
+        self.turn_id = attach.turn_id
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -122,7 +126,7 @@ class Stream:
     def send(self, **event: Any) -> None:
         """Queues a message; dropped while the stream is not open."""
         if self._open and not self._up.full():
-            self._up.put_nowait(pb.FromConnector(call_id=self._attach.call_id, **event))
+            self._up.put_nowait(pb.FromConnector(call_id=self._attach.call_id, turn_id=self.turn_id, **event))
 
     def close(self) -> None:
         """Tells the pipeline that the call is over and ends the stream."""
@@ -160,8 +164,9 @@ class Stream:
 
     async def _exchange(self, watchdog: asyncio.Task[None]) -> None:
         try:
-            async for message in self._stub.Converse(self._outgoing()):
+            async for message in self._stub.Converse(self._outgoing(), timeout=CONVERSE_SECONDS):
                 self._received_at = time.monotonic()
+                self.turn_id = message.turn_id
                 command = message.WhichOneof("command")
                 if command == "attached":
                     self._listener.stream_up()

@@ -64,6 +64,7 @@ class ConversationServicer:
     def Converse(self, request_iterator, context):
         """The call itself. The first message up is Attach; each side sends a Heartbeat
         every 500 ms, and 1.5 s without any message from the other side counts as its death.
+        Its deadline is four hours, above any call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +72,7 @@ class ConversationServicer:
 
     def Watch(self, request, context):
         """What is being said, for the operator's terminal. Refused unless the site allows it:
-        it carries transcripts.
+        it carries transcripts. The only RPC without a deadline: it lasts as long as somebody watches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

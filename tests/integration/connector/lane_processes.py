@@ -77,6 +77,13 @@ class LaneProcesses:
     def wait_ready(self) -> None:
         wait_until(self._is_ready, 20, "the lane to be ready")
 
+    def options(self) -> int:
+        """The status an OPTIONS gets; 0 when nothing comes within half a second."""
+        with self.phone() as phone:
+            phone.send(phone.request("OPTIONS"))
+            reply = phone.receive(lambda m: m.status >= 200, 0.5)
+            return reply.status if reply else 0
+
     def phone(self, called: str = "echo") -> Phone:
         return Phone((LOOPBACK, self.settings.sip.port), called)
 

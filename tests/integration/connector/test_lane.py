@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_a_hanging_pipeline_is_a_dead_one(make_lane: LaneMaker) -> None:
         _never_silent(phone)
 
 
+def test_a_lane_whose_pipeline_hangs_takes_no_calls(make_lane: LaneMaker) -> None:
+    lane = make_lane()
+    assert lane.options() == 200
+    lane.pipeline.send_signal(signal.SIGSTOP)
+    wait_until(lambda: lane.options() == 503, 10, "OPTIONS to be refused")
+    with lane.phone() as phone:
+        assert phone.invite().status == 503
+    lane.pipeline.send_signal(signal.SIGCONT)
+    wait_until(lambda: lane.options() == 200, 10, "OPTIONS to be accepted again")
+    with lane.phone() as phone:
+        _calling(lane, phone)
+
+
 def test_a_pipeline_that_stays_away_ends_the_call_politely(make_lane: LaneMaker) -> None:
     lane = make_lane(reattach_seconds=1)
     with lane.phone() as phone:
@@ -136,6 +150,8 @@ def test_dark_input_never_reaches_the_pipeline(make_lane: LaneMaker) -> None:
         _hears(phone, _SAID)
     wait_until(lambda: "0 digits heard" in lane.log("pipeline"), 5, "the call's end")
     assert lane.wait_record("closed")["digits"] == 4
+    for daemon in ("connector", "pipeline"):
+        assert re.findall(r"\b1234\b|(?i:digit|dtmf|key)\W{1,3}[1-4]\b", lane.log(daemon)) == []
 
 
 def _refused(lane: LaneProcesses) -> bool:

@@ -236,6 +236,16 @@ def test_the_drain_ends_a_call_that_was_never_confirmed(answering: Transcript) -
     )
 
 
+def test_the_drain_refuses_a_call_being_admitted(call: Transcript) -> None:
+    call >> Invited() << AskAdmission() >> DrainDeadline() << Refuse(503, "drained")
+    (call >> Admitted() >> Disconnected(answered=False)).ends(State.CLOSED)
+
+
+def test_the_drain_refuses_a_call_whose_record_is_being_written(opening: Transcript) -> None:
+    opening >> DrainDeadline() << Refuse(503, "drained")
+    (opening >> RecordOpened() << DiscardRecord() >> Disconnected(answered=False)).ends(State.CLOSED)
+
+
 def test_what_comes_after_the_end_means_nothing(attached: Transcript) -> None:
     attached >> Disconnected() << Detach() << CloseRecord("caller")
     attached >> Disconnected() >> DigitPressed("1") >> StreamLost() >> StreamUp() >> HangUpAsked("late")
