@@ -11,6 +11,9 @@ from tellerline.monitoring import metrics
 from tellerline.settings import AdmissionSettings
 
 LEASE_SECONDS = 15.0
+# Of a call that was only admitted. One that ends before it is attached (CANCEL, 488) says nothing here, and
+# a burst of those would hold every slot; one that is attached asks again within a second.
+FIRST_LEASE_SECONDS = 3.0
 # Turns older than this say nothing about now.
 _WINDOW_SECONDS = 30.0
 # Fewer turns than this are an accident, not a load.
@@ -55,7 +58,11 @@ class TurnTimes:
 
 
 class Slots:
-    """Leases of at most `max_calls` calls. A lease not refreshed for 15 s lapses."""
+    """Leases of at most `max_calls` calls: 3 s from a call's first Reserve, 15 s from each later one.
+
+    A call's Reserve is a later one when its last was within 15 s, whether or not the lease lapsed between:
+    calls that outlive a restarted engine refresh every few seconds.
+    """
 
     def __init__(
         self, settings: AdmissionSettings, times: TurnTimes, clock: Callable[[], float] = time.monotonic
@@ -63,7 +70,9 @@ class Slots:
         self._settings = settings
         self._times = times
         self._clock = clock
+        # When each call's lease ends, and when each call last asked for one and got it.
         self._leases: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
 
     def reserve(self, call_id: str) -> Reservation:
         """Takes or refreshes a slot. A call that holds one always keeps it; only new ones are refused."""
@@ -72,12 +81,16 @@ class Slots:
             if reason:
                 metrics.ENGINE_REFUSALS.labels(reason).inc()
                 return Reservation(False, reason, self.free(), _RETRY_AFTER_SECONDS)
-        self._leases[call_id] = self._clock() + LEASE_SECONDS
+        now = self._clock()
+        attached = now - self._asked.get(call_id, -LEASE_SECONDS) < LEASE_SECONDS
+        self._leases[call_id] = now + (LEASE_SECONDS if attached else FIRST_LEASE_SECONDS)
+        self._asked[call_id] = now
         return Reservation(True, "", self.free())
 
     def release(self, call_id: str) -> None:
         """Gives a slot back; nothing happens for a call without one."""
         self._leases.pop(call_id, None)
+        self._asked.pop(call_id, None)
         self.free()
 
     def lapsed(self) -> list[str]:
@@ -86,6 +99,7 @@ class Slots:
         gone = [call_id for call_id, until in self._leases.items() if until < now]
         for call_id in gone:
             del self._leases[call_id]
+        self._asked = {call_id: at for call_id, at in self._asked.items() if now - at < LEASE_SECONDS}
         self.free()
         return gone
 

@@ -34,17 +34,28 @@ _SERVICES = ("", *(f"tellerline.v1.{name}" for name in engine_pb2.DESCRIPTOR.ser
 
 
 async def serve(settings: EngineSettings) -> None:
-    """Runs the engine until SIGTERM or SIGINT. Raises ModelError when a model is bad or answers wrongly."""
-    async with running(settings):
+    """Runs the engine until SIGTERM or SIGINT.
+
+    Raises ModelError when a model is bad or answers wrongly, and LanguageModelError when the language model
+    can answer nobody any more: the process fails, and whoever supervises it starts the next.
+    """
+    async with _running(settings) as broken:
         notify.notify("READY=1")
-        signal = await bootstrap.until_signal()
+        signal = asyncio.create_task(bootstrap.until_signal())
+        done, _ = await asyncio.wait((signal, broken), return_when=asyncio.FIRST_COMPLETED)
         notify.notify("STOPPING=1")
-        log.info("stopping on %s", signal.name)
+        if broken in done:
+            signal.cancel()
+            await broken
+        log.info("stopping on %s", signal.result().name)
 
 
 @contextlib.asynccontextmanager
-async def running(settings: EngineSettings) -> AsyncIterator[Slots]:
-    """The engine, tested and serving on `settings.socket` inside the block; yields its Slots."""
+async def _running(settings: EngineSettings) -> AsyncIterator[asyncio.Task[None]]:
+    """The engine, tested and serving on `settings.socket` inside the block.
+
+    Yields the task that keeps its slots; it ends only by raising why the engine is of no use any more.
+    """
     started = time.perf_counter()
     models = await asyncio.to_thread(load_models, settings)
     try:
@@ -60,7 +71,7 @@ async def running(settings: EngineSettings) -> AsyncIterator[Slots]:
             await health.set(service, health_pb2.HealthCheckResponse.SERVING)
         log.info("ready after %.1f s", time.perf_counter() - started)
         try:
-            yield slots
+            yield sweeping
         finally:
             sweeping.cancel()
             await _stop(server, health)
@@ -83,6 +94,8 @@ def _add_services(
 async def _sweep(slots: Slots, models: Models) -> None:
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
+        if (failure := models.language_model.failure) is not None:
+            raise failure
         for call_id in slots.lapsed():
             models.language_model.forget(call_id)
 

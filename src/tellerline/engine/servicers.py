@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterable
 
 import grpc
@@ -14,11 +15,17 @@ from tellerline.engine.admission import Slots, TurnTimes
 from tellerline.engine.asr.port import Heard, Recognizer, Utterance
 from tellerline.engine.llm.port import Ending, LanguageModel, Message, Prompt, PromptError, Sampling
 from tellerline.engine.tts.port import Synthesizer
-from tellerline.errors import RecognitionError, TellerlineError
+from tellerline.errors import LanguageModelError, RecognitionError, SynthesisError, TellerlineError
 from tellerline.monitoring import metrics
 from tellerline.rpc import engine_pb2, engine_pb2_grpc
 
 log = logging.getLogger(__name__)
+
+_ERRORS: dict[str, type[TellerlineError]] = {
+    "recognition": RecognitionError,
+    "language_model": LanguageModelError,
+    "synthesis": SynthesisError,
+}
 
 
 @contextlib.asynccontextmanager
@@ -28,10 +35,18 @@ async def _reported(context: grpc.aio.ServicerContext, stage: str) -> AsyncItera
         yield
     except PromptError as error:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-    except TellerlineError as error:
+    except Exception as error:
+        coded = error if isinstance(error, TellerlineError) else _unexpected(stage, error)
         metrics.ENGINE_ERRORS.labels(stage).inc()
-        log.error("%s", error)
-        await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        log.error("%s", coded)
+        await context.abort(grpc.StatusCode.INTERNAL, str(coded))
+
+
+def _unexpected(stage: str, error: Exception) -> TellerlineError:
+    """The stage's own error for one nobody foresaw, whose text may quote a caller and is kept back."""
+    name, where = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+    log.error("unexpected %s:\n%s", name, where)
+    return _ERRORS[stage](f"{stage}: failed unexpectedly ({name}); the engine's log says where")
 
 
 class EngineServicer(engine_pb2_grpc.EngineServicer):
@@ -137,7 +152,8 @@ class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
     ) -> None:
         try:
             heard = await utterance.finalize()
-        except RecognitionError as error:
+        except Exception as error:
+            # Whoever waits for the transcript must hear of it: this task has no other reader.
             replies.put_nowait(error)
             return
         metrics.ENGINE_QUEUE_SECONDS.labels("recognition").observe(heard.queued_ms / 1000)

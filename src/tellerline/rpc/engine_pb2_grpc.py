@@ -50,7 +50,8 @@ class EngineServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Reserve(self, request, context):
-        """Takes (or refreshes) one call's slot. Slots lapse 15 s after the last refresh.
+        """Takes (or refreshes) one call's slot. Slots lapse 15 s after the last refresh, and 3 s after a
+        call's first Reserve: one that is admitted and never attached holds nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tellerline.engine.admission import LEASE_SECONDS, Slots, TurnTimes
+from tellerline.engine.admission import FIRST_LEASE_SECONDS, LEASE_SECONDS, Slots, TurnTimes
 from tellerline.settings import AdmissionSettings
 
 
@@ -62,14 +62,35 @@ def test_a_released_slot_is_free(slots: Slots) -> None:
 
 
 def test_a_lease_not_refreshed_lapses(slots: Slots, clock: Clock) -> None:
-    slots.reserve("a")
-    slots.reserve("b")
+    for call in ("a", "b", "a", "b"):
+        slots.reserve(call)
     clock.now += LEASE_SECONDS - 1
     slots.reserve("b")
     assert slots.lapsed() == []
     clock.now += 2
     assert slots.lapsed() == ["a"]
     assert slots.free() == 1
+
+
+def test_calls_that_end_before_they_are_attached_hold_no_slot(slots: Slots, clock: Clock) -> None:
+    slots.reserve("cancelled")
+    slots.reserve("answered")
+    clock.now += 1
+    slots.reserve("answered")
+    clock.now += FIRST_LEASE_SECONDS
+    assert slots.lapsed() == ["cancelled"]
+    assert slots.reserve("next").reserved
+
+
+def test_calls_that_outlive_an_engine_have_their_slots_again(clock: Clock, times: TurnTimes) -> None:
+    restarted = Slots(AdmissionSettings(max_calls=1), times, clock)
+    restarted.reserve("running")
+    clock.now += 5
+    restarted.lapsed()
+    assert restarted.reserve("running").reserved
+    clock.now += 5
+    assert restarted.lapsed() == []
+    assert restarted.reserve("new").reason == "full"
 
 
 def test_slow_turns_refuse_a_new_call_but_keep_the_running_one(slots: Slots, times: TurnTimes) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import threading
 import time
+import traceback
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from tellerline.engine.llm.sequences import Plan, Sequences, Slot, clear, common
 from tellerline.errors import LanguageModelError
 from tellerline.monitoring import metrics
 from tellerline.settings import LanguageModelSettings
+
+log = logging.getLogger(__name__)
 
 # Of a waiting prompt, between two steps of those who are speaking: 64 tokens cost about one spoken word.
 _PREFILL_BESIDE_SPEECH = 64
@@ -70,6 +74,7 @@ class LlamaModel(LanguageModel):
         self._arrived: deque[_Job] = deque()
         self._forgotten: deque[str] = deque()
         self._stopping = False
+        self._failure: LanguageModelError | None = None
         # The decode thread's own.
         self._waiting: list[_Job] = []
         self._running: list[_Job] = []
@@ -111,6 +116,10 @@ class LlamaModel(LanguageModel):
         async for event in self._serve(full, prompt.call_id, tokens):
             yield event
 
+    @property
+    def failure(self) -> LanguageModelError | None:
+        return self._failure
+
     def forget(self, call_id: str) -> None:
         with self._condition:
             self._forgotten.append(call_id)
@@ -142,6 +151,8 @@ class LlamaModel(LanguageModel):
 
         job = _Job(prompt, owner, tokens, tell, pieces=Pieces(prompt.sampling.stop))
         with self._condition:
+            if self._failure is not None:
+                raise self._failure
             if self._stopping:
                 raise LanguageModelError("language model: the engine is stopping")
             self._arrived.append(job)
@@ -160,6 +171,24 @@ class LlamaModel(LanguageModel):
     # ---- the decode thread's side
 
     def _run(self) -> None:
+        error = LanguageModelError("language model: the engine is stopping")
+        try:
+            self._decode()
+        except BaseException as unexpected:
+            # The traceback without the exception's text, which may quote a caller.
+            where = "".join(traceback.format_tb(unexpected.__traceback__))
+            log.critical("the decode thread died of %s:\n%s", type(unexpected).__name__, where)
+            error = LanguageModelError(
+                f"language model: the decode thread died of {type(unexpected).__name__}; the engine ends"
+            )
+            self._failure = error
+        with self._condition:
+            self._stopping = True
+            left = (*self._running, *self._waiting, *self._arrived)
+        for job in left:
+            job.tell(error)
+
+    def _decode(self) -> None:
         while self._collect():
             for job in [job for job in self._running if job.cancelled]:
                 self._leave(job)
@@ -168,8 +197,6 @@ class LlamaModel(LanguageModel):
                 self._step()
             else:
                 self._warm_up()
-        for job in (*self._running, *self._waiting, *self._arrived):
-            job.tell(LanguageModelError("language model: the engine is stopping"))
 
     def _collect(self) -> bool:
         """Takes what arrived; sleeps when there is nothing to do. False when stopping."""

@@ -83,6 +83,11 @@ class LanguageModel(abc.ABC):
         next token. Raises PromptError for a prompt that cannot be served, LanguageModelError when it fails.
         """
 
+    @property
+    @abc.abstractmethod
+    def failure(self) -> LanguageModelError | None:
+        """Why the model can answer nobody any more and its process has to be replaced; None while it can."""
+
     @abc.abstractmethod
     def forget(self, call_id: str) -> None:
         """Frees everything cached for a call."""
