@@ -39,7 +39,7 @@ bench: setup models ## measure latency, barge-in, crashes, media, memory and wor
 	$(BIN)/tellerline bench all $(if $(DATA),--data $(DATA))
 
 .PHONY: test
-test: setup-test models lint ## run every check: lint, types, unit, integration and call tests
+test: setup-test test-models lint ## run every check: lint, types, unit, integration and call tests
 	$(BIN)/python -m pytest -v
 
 # ---- what developers run
@@ -78,10 +78,15 @@ clean: ## remove everything made here but the models
 
 # ---- set-up, step by step; each step leaves a stamp and is done once
 
-.PHONY: setup setup-test models
+.PHONY: setup setup-test models test-models
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.tested
 models: var/models/.taken
+
+# The starter models and what else the tests need, into the store they look in: $TELLERLINE_MODELS, or ./var/models.
+test-models: setup
+	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}"
+	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}" vosk-small-ko
 
 var/machine var/machine-test: var/machine%: scripts/machine
 	@mkdir -p var

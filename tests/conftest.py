@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,23 +14,50 @@ from tellerline.engine.store import ModelStore
 from tellerline.stack import HOME, MANIFEST, Stack
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+_NO_SHARED_DATA = f"no recordings at {_SHARED_DATA}"
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Recordings and torture messages kept beside the checkout; tests that need them skip without."""
     if not _SHARED_DATA.is_dir():
-        pytest.skip(f"no recordings at {_SHARED_DATA}")
+        pytest.skip(_NO_SHARED_DATA)
     return _SHARED_DATA
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one line what went untested for want of recordings: a skip is easily overlooked."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    untested = [report.nodeid for report in skipped if _NO_SHARED_DATA in str(report.longrepr)]
+    if untested:
+        line = f"NOT TESTED, {_NO_SHARED_DATA}: {', '.join(untested)}"
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
 @pytest.fixture(scope="session")
-def model_store() -> ModelStore:
-    """The starter models, taken through the product's own code if this machine has them not."""
-    store = ModelStore(HOME / "models", manifest.load(MANIFEST))
-    for name in store.names():
-        store.take(name, print)
-    return store
+def whole(_store: ModelStore) -> Callable[[str], None]:
+    """Fails the test when a model is not complete. Taking one lasts longer than a test may."""
+
+    def check(name: str) -> None:
+        faults = "; ".join(map(str, _store.faults(name)))
+        if faults:
+            pytest.fail(f"{name}: {faults}; `make test` takes what tests need, or `tellerline models take`")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def _store() -> ModelStore:
+    root = Path(os.environ.get("TELLERLINE_MODELS", HOME / "models"))
+    return ModelStore(root, manifest.load(MANIFEST))
+
+
+@pytest.fixture(scope="session")
+def model_store(_store: ModelStore, whole: Callable[[str], None]) -> ModelStore:
+    """The starter models, complete, at $TELLERLINE_MODELS or ./var/models."""
+    for name in _store.names():
+        whole(name)
+    return _store
 
 
 @pytest.fixture(scope="session")

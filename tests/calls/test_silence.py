@@ -27,7 +27,9 @@ def cut_off(flows: Path, *command: str) -> list[Flow]:
     """Runs `command` where every attempt to reach anyone is seen; returns all but our own last one."""
     apart = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--map-root-user", "--net")
     if subprocess.run((*apart, "true"), capture_output=True).returncode != 0:
-        pytest.skip("this user may not make a network namespace")
+        # Where every check is meant to run, one that proves nothing must not look like one that holds.
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up(f"NOT TESTED, that nobody is phoned: {' '.join(apart)} is not allowed here")
     done = subprocess.run(
         (*apart, sys.executable, str(CUT_OFF), str(flows), *command),
         env=ENVIRONMENT,

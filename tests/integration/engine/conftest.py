@@ -1,14 +1,13 @@
 """A running engine with every starter model, and a caller to talk to it over real gRPC."""
 
 import contextlib
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import soxr
 
 from tellerline import bootstrap
 from tellerline import settings as site
-from tellerline.engine import audio, manifest
+from tellerline.engine import audio
 from tellerline.engine.store import ModelStore
 from tellerline.rpc import engine_pb2 as pb
 from tellerline.rpc import engine_pb2_grpc as stubs
@@ -27,28 +26,27 @@ from tellerline.settings import EngineSettings, LanguageModelSettings, Recogniti
 
 _TOP = Path(__file__).resolve().parents[3]
 _MANIFEST = _TOP / "models" / "starter.yml"
-_MODELS = ("whisper-tiny-en", "vosk-small-ko", "smollm2-135m-instruct", "en-us-joe-medium")
+_TELLERLINE = (str(Path(sys.executable).with_name("tellerline")),)
 _READY_SECONDS = 90
 _CALL_SECONDS = 60
 _FRAME_BYTES = 320
 
 
 @pytest.fixture(scope="session")
-def store() -> ModelStore:
-    """The model store at $TELLERLINE_MODELS or ./var/models, filled where a model is missing."""
-    root = Path(os.environ.get("TELLERLINE_MODELS", _TOP / "var" / "models"))
-    models = ModelStore(root, manifest.load(_MANIFEST))
-    for name in _MODELS:
-        models.take(name, print)
-    return models
+def store(model_store: ModelStore, whole: Callable[[str], None]) -> ModelStore:
+    """The model store, with the Korean recogniser beside the starter models."""
+    whole("vosk-small-ko")
+    return model_store
 
 
 @contextlib.contextmanager
-def engine_process(settings: EngineSettings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`tellerline engine` as systemd would start it."""
+def engine_process(
+    settings: EngineSettings, log: Path, program: Sequence[str] = _TELLERLINE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`tellerline engine` as systemd would start it, or what `program` makes of it."""
     config = settings.socket.with_suffix(".yml")
     config.write_text(site.dump(settings))
-    command = [str(Path(sys.executable).with_name("tellerline")), "engine", "--config", str(config)]
+    command = [*program, "engine", "--config", str(config)]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
             yield process
