@@ -7,7 +7,6 @@ keeps a state file that says where everything is.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
@@ -21,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import psutil
 import pydantic
 
 from tellerline import prerendered, settings
@@ -33,6 +31,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 # A checkout keeps everything it makes in its own var/; elsewhere the working folder does.
 HOME = (_ROOT if (_ROOT / "pyproject.toml").exists() else Path.cwd()) / "var"
 MANIFEST = _ROOT / "models" / "starter.yml"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _Settings = TypeVar("_Settings", bound=settings.Concern)
@@ -56,6 +55,8 @@ class State:
     """A running stack, as its state file tells. The engine's fields are None for an echo stack."""
 
     pid: int
+    # Tells that process from a later one of the same number (`life`).
+    life: str
     engine_socket: Path | None
     engine_pid: int | None
     lanes: tuple[Lane, ...]
@@ -74,9 +75,24 @@ def read_state(home: Path = HOME) -> State:
         state = pydantic.TypeAdapter(State).validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StackError(f"no stack runs here (no {path}); start one with `tellerline up`") from error
-    if not psutil.pid_exists(state.pid):
+    if life(state.pid) != state.life:
         raise StackError(f"no stack runs here ({path} was left behind); start one with `tellerline up`")
     return state
+
+
+def life(pid: int) -> str | None:
+    """Which of all processes that ever have the number `pid` runs now; None when none does.
+
+    The boot and the clock tick of its start (proc(5)): a time of day would move with the clock.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name in brackets may hold spaces; the start is the 22nd field, the 20th behind it.
+    state, *fields = stat.rpartition(")")[2].split()
+    # A zombie runs nothing, and nobody can stop it.
+    return None if state in "ZX" else f"{_BOOT_ID.read_text().strip()} {fields[18]}"
 
 
 def is_running(home: Path = HOME) -> bool:
@@ -132,7 +148,7 @@ class Stack:
             raise StackError(
                 f"a stack runs out of {self._home} already; stop it first, or give another --home"
             )
-        self._log_folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._log_folder, self._home)
         state_file(self._home).parent.mkdir(parents=True, exist_ok=True)
         # Not in `home`: a socket path holds at most 107 bytes, and a checkout may lie deep.
         self._folder = Path(tempfile.mkdtemp(prefix="tellerline-"))
@@ -172,8 +188,14 @@ class Stack:
             )
             for lane in self._lanes
         )
+        pid = os.getpid()
         return State(
-            os.getpid(), self._engine_socket, self._pid("engine@cpu"), tuple(lanes), self._log_folder
+            pid,
+            life(pid) or "",
+            self._engine_socket,
+            self._pid("engine@cpu"),
+            tuple(lanes),
+            self._log_folder,
         )
 
     @property
@@ -255,12 +277,13 @@ class Stack:
         )
         wanted = overridden(base, self._connector_overrides)
         sip = wanted.sip
-        port = free_udp_port(sip.bind_host, sip.port + index, taken=self._ports())
+        port = free_sip_port(sip.bind_host, sip.port + index, taken=self._ports())
         first = sip.rtp_port_first + index * sip.rtp_port_count
         chosen = wanted.model_copy(
             update={"sip": sip.model_copy(update={"port": port, "rtp_port_first": first})}
         )
-        chosen.spool.mkdir(parents=True, exist_ok=True)
+        make_private(chosen.spool.parent, self._home)
+        make_private(chosen.spool, self._home)
         uri = f"sip:tellerline@{sip.public_host or sip.bind_host}:{port}"
         self._lanes.append(Lane(lane, uri, base.pipeline_socket, base.control_socket, chosen.spool))
         self._run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
@@ -336,15 +359,36 @@ class Stack:
         return self.supervisor.pid(unit)
 
 
-def free_udp_port(host: str, first: int, taken: Collection[int] = ()) -> int:
-    """The first UDP port from `first` on that nobody has bound on `host` and that is not in `taken`."""
+def make_private(folder: Path, home: Path) -> None:
+    """Makes `folder`, readable by this user alone: records and logs tell who called.
+
+    One outside of `home` that exists already is somebody else's, and keeps its mode.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.resolve().is_relative_to(home.resolve()):
+        folder.chmod(0o700)
+
+
+def free_sip_port(host: str, first: int, taken: Collection[int] = ()) -> int:
+    """The first port from `first` on that is free for UDP and TCP on `host`, and not in `taken`."""
     for port in range(first, first + 100):
-        if port in taken:
-            continue
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
+        if port not in taken and is_free(host, port, socket.SOCK_DGRAM, socket.SOCK_STREAM):
             return port
-    raise StackError(f"no free UDP port on {host} in {first}-{first + 99}; choose another with --sip-port")
+    raise StackError(f"no free SIP port on {host} in {first}-{first + 99}; choose another with --sip-port")
+
+
+def is_free(host: str, port: int, *kinds: socket.SocketKind) -> bool:
+    """Whether nobody has bound `port` on `host`, for datagrams, streams or both."""
+    for kind in kinds:
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                # As the SIP stack does: connections of a port's last life may linger (TIME_WAIT).
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
 
 
 def overridden(base: _Settings, overrides: Mapping[str, Any]) -> _Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import queue
 import selectors
@@ -17,6 +18,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 # As the systemd units: StartLimitBurst=5 within StartLimitIntervalSec=60, RestartSec=200ms.
 _RESTARTS = 5
@@ -52,7 +55,8 @@ class Supervisor:
 
     All children are forked by one thread of its own: their parent-death signal (prctl(2),
     PR_SET_PDEATHSIG) is tied to the thread that forked them, not to the process.
-    `on_event(unit name, what happened)` is called from that thread.
+    `on_event(unit name, what happened)` is called from that thread; what it raises is logged.
+    A restart that cannot be tried (no memory, no disk for the log) counts as another death.
     """
 
     def __init__(self, on_event: Callable[[str, str], None]) -> None:
@@ -129,8 +133,7 @@ class Supervisor:
             now = time.monotonic()
             for child in self._children.values():
                 if child.restart_at is not None and child.restart_at <= now:
-                    self._spawn(child)
-                    self._on_event(child.unit.name, "restarted")
+                    self._restart(child)
 
     def _until_restart(self) -> float | None:
         due = [child.restart_at for child in self._children.values() if child.restart_at is not None]
@@ -147,21 +150,37 @@ class Supervisor:
                 done.set_exception(error)
 
     def _spawn(self, child: _Child) -> None:
-        child.restart_at = None
         # A session of its own: Ctrl-C in the terminal reaches `up` alone, which stops daemons in order.
         setpriv = shutil.which("setpriv")
         orphan_guard = (setpriv, "--pdeathsig", "TERM") if setpriv else ()
-        with child.unit.log.open("ab") as log:
-            child.process = subprocess.Popen(
+        with child.unit.log.open("ab") as output:
+            process = subprocess.Popen(
                 (*orphan_guard, *child.unit.command),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
-        child.pidfd = os.pidfd_open(child.process.pid)
+        try:
+            child.pidfd = os.pidfd_open(process.pid)
+            self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+        except OSError:
+            # Unwatched it could neither be restarted nor stopped.
+            process.kill()
+            process.wait()
+            raise
+        child.process = process
         child.down.clear()
-        self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+
+    def _restart(self, child: _Child) -> None:
+        child.restart_at = None
+        try:
+            self._spawn(child)
+        except OSError as error:
+            log.error("%s cannot be started: %s", child.unit.name, error)
+            self._died(child, f"cannot be started ({error.strerror})")
+        else:
+            self._tell(child, "restarted")
 
     def _ended(self, child: _Child) -> None:
         assert child.process is not None
@@ -170,16 +189,25 @@ class Supervisor:
         status = child.last_status = child.process.wait()
         child.process = None
         child.down.set()
-        if child.stopping:
-            return
+        if not child.stopping:
+            self._died(child, ended(status))
+
+    def _died(self, child: _Child, how: str) -> None:
         now = time.monotonic()
         child.exits.append(now)
         if sum(now - at < _RESTART_WINDOW_SECONDS for at in child.exits) > _RESTARTS:
             child.gave_up = True
-            self._on_event(child.unit.name, f"{ended(status)} again, not restarted; see {child.unit.log}")
+            self._tell(child, f"{how} again, not restarted; see {child.unit.log}")
         else:
             child.restart_at = now + _RESTART_SECONDS
-            self._on_event(child.unit.name, f"{ended(status)}, restarting")
+            self._tell(child, f"{how}, restarting")
+
+    def _tell(self, child: _Child, what: str) -> None:
+        try:
+            self._on_event(child.unit.name, what)
+        except Exception:
+            # Whoever listens must not end the supervision: stop() would wait for ever.
+            log.exception("telling that %s %s failed", child.unit.name, what)
 
     def _terminate(self, child: _Child) -> None:
         child.stopping = True

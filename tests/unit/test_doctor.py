@@ -46,10 +46,15 @@ def test_each_lack_is_named_with_its_remedy(change: dict[str, object], check: st
     assert findings[0].remedy
 
 
-def test_a_taken_sip_port_is_found(tmp_path: Path, free_port: Callable[[], int]) -> None:
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
+def test_a_taken_sip_port_is_found(
+    tmp_path: Path, free_port: Callable[[], int], kind: socket.SocketKind
+) -> None:
     sip = SipSettings(port=free_port(), rtp_port_first=free_port() // 2, rtp_port_count=8)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+    with socket.socket(socket.AF_INET, kind) as other:
         other.bind(("127.0.0.1", sip.port))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
         (finding,) = doctor.check_ports(tmp_path, sip)
     assert finding.level == "advice"
     assert str(sip.port) in finding.found

@@ -1,13 +1,12 @@
-"""The embedded stack's state file, ports, and the supervision of its daemons."""
+"""The embedded stack's state file, folders and ports."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import queue
-import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pydantic
@@ -15,12 +14,11 @@ import pytest
 
 from tellerline import stack
 from tellerline.errors import StackError
-from tellerline.supervisor import Supervisor, Unit
 
 LANE = stack.Lane(
     "cpu-0", "sip:tellerline@127.0.0.1:5070", Path("p.sock"), Path("c.sock"), Path("spool"), 2, 3
 )
-DEADLINE_SECONDS = 20
+THIS = stack.State(os.getpid(), stack.life(os.getpid()) or "", Path("e.sock"), 4, (LANE,), Path("log"))
 
 
 def write(home: Path, state: stack.State) -> None:
@@ -35,23 +33,51 @@ def test_no_state_file_means_no_stack(tmp_path: Path) -> None:
 
 
 def test_the_state_reads_back_as_written(tmp_path: Path) -> None:
-    state = stack.State(os.getpid(), Path("e.sock"), 4, (LANE,), Path("log"))
-    write(tmp_path, state)
-    assert stack.read_state(tmp_path) == state
+    write(tmp_path, THIS)
+    assert stack.read_state(tmp_path) == THIS
 
 
-def test_a_state_file_left_by_a_dead_process_is_no_stack(tmp_path: Path) -> None:
-    gone = os.posix_spawn("/bin/true", ["true"], {})
-    os.waitpid(gone, 0)
-    write(tmp_path, stack.State(gone, None, None, (LANE,), Path("log")))
+def test_a_state_file_whose_process_number_is_anothers_now_is_no_stack(tmp_path: Path) -> None:
+    boot, _, tick = THIS.life.partition(" ")
+    write(tmp_path, dataclasses.replace(THIS, life=f"{boot} {int(tick) - 1}"))
     assert not stack.is_running(tmp_path)
 
 
-def test_a_taken_port_is_passed_over(free_port: Callable[[], int]) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+def test_a_process_that_is_not_there_has_no_life() -> None:
+    # Above the kernel's highest number (proc(5), pid_max).
+    assert stack.life(2**22 + 1) is None
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
+def test_a_taken_port_is_passed_over(free_port: Callable[[], int], kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
         port = free_port()
         other.bind(("127.0.0.1", port))
-        assert stack.free_udp_port("127.0.0.1", port) > port
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        assert stack.free_sip_port("127.0.0.1", port) > port
+
+
+def mode(folder: Path) -> int:
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_folders_of_records_and_logs_are_private(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    spool = home / "spool"
+    spool.mkdir(parents=True)
+    spool.chmod(0o755)
+    for folder in (spool, spool / "cpu-0"):
+        stack.make_private(folder, home)
+    assert (mode(spool), mode(spool / "cpu-0")) == (0o700, 0o700)
+
+
+def test_a_folder_of_somebody_elses_keeps_its_mode(tmp_path: Path) -> None:
+    theirs = tmp_path / "log"
+    theirs.mkdir()
+    theirs.chmod(0o755)
+    stack.make_private(theirs, tmp_path / "home")
+    assert mode(theirs) == 0o755
 
 
 def test_overrides_reach_nested_settings_and_leave_the_rest() -> None:
@@ -61,72 +87,3 @@ def test_overrides_reach_nested_settings_and_leave_the_rest() -> None:
     assert changed.sip.rtp_port_first == base.sip.rtp_port_first
     with pytest.raises(pydantic.ValidationError):
         stack.overridden(base, {"sip": {"prot": 1}})
-
-
-class Events:
-    """What a supervisor tells, waited for."""
-
-    def __init__(self) -> None:
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def __call__(self, unit: str, what: str) -> None:
-        self._told.put(what)
-
-    def until(self, part: str) -> None:
-        while part not in self._told.get(timeout=DEADLINE_SECONDS):
-            pass
-
-
-@pytest.fixture
-def events() -> Events:
-    return Events()
-
-
-@pytest.fixture
-def supervisor(events: Events) -> Iterator[Supervisor]:
-    supervisor = Supervisor(events)
-    yield supervisor
-    supervisor.close()
-
-
-def unit(tmp_path: Path, code: str, stop_seconds: float = DEADLINE_SECONDS) -> Unit:
-    return Unit("daemon", (sys.executable, "-c", code), tmp_path / "daemon.log", stop_seconds)
-
-
-def alive(pid: int | None) -> bool:
-    return pid is not None and stack.psutil.pid_exists(pid)
-
-
-def test_a_killed_daemon_comes_back(supervisor: Supervisor, events: Events, tmp_path: Path) -> None:
-    supervisor.start(unit(tmp_path, "import signal; signal.pause()"))
-    first = supervisor.pid("daemon")
-    assert first is not None
-    os.kill(first, signal.SIGKILL)
-    events.until("died of SIGKILL")
-    events.until("restarted")
-    second = supervisor.pid("daemon")
-    assert alive(second) and second != first
-    supervisor.stop("daemon")
-    assert supervisor.pid("daemon") is None and not alive(second)
-
-
-def test_a_daemon_that_keeps_dying_is_given_up(
-    supervisor: Supervisor, events: Events, tmp_path: Path
-) -> None:
-    supervisor.start(unit(tmp_path, "print('cannot', flush=True); raise SystemExit(3)"))
-    events.until("not restarted")
-    assert supervisor.exits("daemon") == 6
-    assert supervisor.last_status("daemon") == 3
-    assert (tmp_path / "daemon.log").read_text() == "cannot\n" * 6
-
-
-def test_a_daemon_deaf_to_sigterm_is_killed(supervisor: Supervisor, tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    os.mkfifo(ready)
-    code = (
-        f"import signal; signal.signal(15, signal.SIG_IGN); open({str(ready)!r}, 'w').close(); signal.pause()"
-    )
-    supervisor.start(unit(tmp_path, code, stop_seconds=0.2))
-    ready.read_bytes()
-    supervisor.stop("daemon")
-    assert supervisor.last_status("daemon") == -signal.SIGKILL

@@ -157,13 +157,17 @@ def check_ports(home: Path, sip: SipSettings) -> Iterator[Finding]:
         uris = ", ".join(lane.sip_uri for lane in stack.read_state(home).lanes)
         yield Finding("ports", "good", f"a stack is up: {uris}")
         return
-    wanted = (sip.port, *range(sip.rtp_port_first, sip.rtp_port_first + sip.rtp_port_count))
-    taken = [port for port in wanted if not _free(sip.bind_host, port)]
-    listed = ", ".join(map(str, taken[:5]))
-    found = f"UDP {listed} taken" if taken else f"UDP {sip.port} and {wanted[1]}-{wanted[-1]} free"
-    remedy = (
-        f"see who has it: ss -lunp 'sport = :{(taken or wanted)[0]}'; or tellerline up --sip-port, --rtp-port"
+    rtp = range(sip.rtp_port_first, sip.rtp_port_first + sip.rtp_port_count)
+    wanted = (
+        ("UDP", socket.SOCK_DGRAM, sip.port),
+        ("TCP", socket.SOCK_STREAM, sip.port),
+        *(("UDP", socket.SOCK_DGRAM, port) for port in rtp),
     )
+    taken = [(name, port) for name, kind, port in wanted if not stack.is_free(sip.bind_host, port, kind)]
+    listed = ", ".join(f"{name} {port}" for name, port in taken[:5])
+    found = f"{listed} taken" if taken else f"UDP and TCP {sip.port}, UDP {rtp[0]}-{rtp[-1]} free"
+    suspect = taken[0][1] if taken else sip.port
+    remedy = f"see who has it: ss -lntup 'sport = :{suspect}'; or tellerline up --sip-port, --rtp-port"
     # The embedded stack takes the next free SIP port by itself.
     yield _judge("ports", found, not taken, remedy, otherwise="advice")
 
@@ -214,15 +218,6 @@ def _examine(home: Path) -> Iterator[Finding]:
 
 def _judge(check: str, found: str, good: bool, remedy: str, otherwise: Level = "bad") -> Finding:
     return Finding(check, "good", found) if good else Finding(check, otherwise, found, remedy)
-
-
-def _free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def _nvidia_smi() -> str | None:
