@@ -204,6 +204,10 @@ class Lane:
     def start_pipeline(self) -> None:
         self.server = EchoServer(self.pipeline_socket, self._transfer_target)
 
+    def log(self) -> str:
+        """What the connector has logged so far."""
+        return (self.folder / "connector.log").read_text(errors="replace")
+
     def records(self) -> list[dict[str, Any]]:
         """The call records of the spool, whatever their state."""
         return [json.loads(path.read_text()) for path in sorted(self.spool.glob("*.json"))]
@@ -228,8 +232,9 @@ class Lane:
         self._reserved.close()
 
     def _is_ready(self) -> bool:
-        log = (self.folder / "connector.log").read_text(errors="replace")[-3000:]
-        assert self.process.poll() is None, f"the connector ended with {self.process.returncode}:\n{log}"
+        assert self.process.poll() is None, (
+            f"the connector ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+        )
         return self.control_socket.exists() and self.status().state == "ready" and self.options() == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -64,12 +65,22 @@ def test_too_short_a_session_interval_is_refused(lane: Lane, sipp: SippRunner) -
     assert int(dialogue.replies("INVITE", 422)[0].header("Min-SE")) >= 90
 
 
-def test_digits_in_sip_info_reach_the_pipeline(lane: Lane, sipp: SippRunner) -> None:
+def _assert_no_digit_logged(lane: Lane, typed: str) -> None:
+    """Neither an INFO body, nor the keys in a row, nor one behind a word for it (`digit 5`, `key='5'`)."""
+    log = lane.log()
+    assert log, "the connector's log is empty, so it proves nothing"
+    assert "Signal=" not in log
+    assert typed not in log
+    assert re.findall(r"(?i)\b(?:signal|digit|dtmf|key|event)\W{1,3}[0-9*#]", log) == []
+
+
+def test_digits_in_sip_info_reach_the_pipeline_and_no_log(lane: Lane, sipp: SippRunner) -> None:
     dialogue = sipp("info_digits").finish()
     assert [event.digit for event in lane.wait_event(dialogue.call_id, "digit", 3)] == ["5", "*", "7"]
+    _assert_no_digit_logged(lane, "5*7")
 
 
-def test_digits_in_rtp_reach_the_pipeline(lane: Lane) -> None:
+def test_digits_in_rtp_reach_the_pipeline_and_no_log(lane: Lane) -> None:
     with lane.phone() as phone:
         phone.invite()
         line = phone.talk()
@@ -80,11 +91,13 @@ def test_digits_in_rtp_reach_the_pipeline(lane: Lane) -> None:
         digits = lane.wait_event(phone.call_id, "digit", 5)
     assert [event.digit for event in digits] == ["1", "1", "*", "#", "0"]
     assert lane.of_call(phone.call_id, "attach")[0].telephone_event
+    _assert_no_digit_logged(lane, "11*#0")
 
 
 def test_sipps_recorded_digits_reach_the_pipeline(lane: Lane, sipp: SippRunner) -> None:
     dialogue = sipp("rtp_digits").finish()
     assert [event.digit for event in lane.wait_event(dialogue.call_id, "digit", 3)] == ["1", "9", "#"]
+    _assert_no_digit_logged(lane, "19#")
 
 
 def test_transfer_that_succeeds(lane: Lane, sipp: SippRunner) -> None:
