@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from packet_traces import MS, at_packet, call, loud, spoke
 
 from tellerline import stack
+from tellerline.cli import bench as command
+from tellerline.errors import StackError
 from tellerline.robot import conversation, scenario
 from tellerline.robot.benchmarks import crash, latency, report
 from tellerline.robot.benchmarks.bench import Bench, Budget, Result, Take, questions
 from tellerline.robot.caller import Caller, Run
 from tellerline.robot.conversation import Segment, Turn
 from tellerline.robot.machine import Use
-from tellerline.robot.process import CallPlan
+from tellerline.robot.process import CallPlan, Event
 from tellerline.robot.trace import Mark
 
 CALM = Use(60, 0.4, 0.0, 0.01, 1.0, 0.5)
@@ -218,6 +226,73 @@ def test_a_record_that_is_still_open_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('{"sip_call_id": "b", "state": "open", "attaches": 0}')
     assert crash.attaches_of(tmp_path, "a", within_seconds=0) == 2
     assert crash.attaches_of(tmp_path, "b", within_seconds=0) == 0
+
+
+class Lone:
+    """A stack of one process, as far as `taken_away` looks at it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.supervisor = self
+
+    def pid(self, unit: str) -> int:
+        return self.process.pid
+
+    def until(self, change: int) -> int:
+        """Waits for a change of the process (waitid(2)) and says which it was."""
+        found = os.waitid(os.P_PID, self.process.pid, change)
+        assert found is not None
+        return found.si_code
+
+
+@pytest.fixture
+def lone() -> Iterator[Lone]:
+    with subprocess.Popen(("cat",), stdin=subprocess.PIPE) as process:
+        yield Lone(process)
+        process.kill()
+
+
+def bot(kind: str) -> Event:
+    return Event(0, time.monotonic_ns(), kind)
+
+
+async def test_a_pipeline_is_killed_once_the_bot_has_been_heard_out(lone: Lone) -> None:
+    with crash.taken_away(lone, "kill") as (on_event, taken_ns):
+        on_event(bot("bot_started"))
+        assert not taken_ns
+        on_event(bot("bot_quiet"))
+        on_event(bot("bot_quiet"))
+    assert lone.process.wait() == -signal.SIGKILL
+    assert len(taken_ns) == 1
+
+
+async def test_a_stopped_pipeline_wakes_up_again_whatever_happens(lone: Lone) -> None:
+    with pytest.raises(ZeroDivisionError), crash.taken_away(lone, "stop") as (on_event, _):
+        on_event(bot("bot_quiet"))
+        assert lone.until(os.WSTOPPED) == os.CLD_STOPPED
+        raise ZeroDivisionError
+    assert lone.until(os.WCONTINUED) == os.CLD_CONTINUED
+
+
+# ---- the command
+
+
+def test_one_benchmark_that_cannot_run_does_not_take_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(where: Bench) -> Result:
+        raise StackError("engine@cpu was not ready")
+
+    def incomplete(where: Bench) -> Result:
+        return Result("recognition", figures={"clips": 50}, skipped=["people's voices"])
+
+    monkeypatch.setattr(command, "_BENCHMARKS", {"memory": broken, "recognition": incomplete})
+    done = CliRunner().invoke(command.bench, ["all", "--home", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "FAILED engine@cpu was not ready" in done.stdout
+    assert "clips" in done.stdout
+    assert done.stdout.count("Linux") == 1
+    assert "NOT MEASURED recognition: people's voices" in done.stderr
 
 
 # ---- the table
