@@ -119,7 +119,7 @@ class TurnSettings(Concern):
     # Silence before the turn may end; recognition starts at the first silent window.
     stop_ms: Annotated[int, Field(ge=32, le=2000)] = 200
     # Silence after which the turn ends even if the turn model says it goes on.
-    incomplete_stop_ms: Annotated[int, Field(ge=200, le=5000)] = 1000
+    incomplete_stop_ms: Annotated[int, Field(ge=200, le=5000)] = 800
     # A paused sentence goes on if no word was recognised by then.
     resume_after_ms: Annotated[int, Field(ge=100, le=3000)] = 700
 

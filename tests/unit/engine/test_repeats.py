@@ -46,3 +46,17 @@ def test_a_decoder_stopped_by_its_limit_was_running_away() -> None:
 
 def test_compression_tells_repeats() -> None:
     assert compression_ratio("I lost my card. " * 20) > 2.4 > compression_ratio("I lost my card yesterday.")
+
+
+def test_a_second_copy_that_only_began_is_dropped() -> None:
+    assert without_repeats("Can I use my card abroad? Can I", 1.6, False) == "Can I use my card abroad?"
+    assert without_repeats("Can you tell me about your loans? Can", 1.6, False) == (
+        "Can you tell me about your loans?"
+    )
+
+
+def test_a_sentence_and_another_stay() -> None:
+    assert without_repeats("Where is my card? Where can I call?", 3.0, False) == (
+        "Where is my card? Where can I call?"
+    )
+    assert without_repeats("Yes. Yes please", 1.5, False) == "Yes. Yes please"

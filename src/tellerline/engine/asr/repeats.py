@@ -36,9 +36,22 @@ def without_repeats(text: str, seconds: float, cut_short: bool) -> str:
     half = len(words) // 2
     if half >= _COPY_WORDS and bare[:half] == bare[half:] and (hasty or _is_sentence(words[:half])):
         words, bare = words[:half], bare[:half]
+    words, bare = _without_begun_copy(words, bare)
     if cut_short or hasty or compression_ratio(text) > REPEATING_RATIO:
         words = _collapse(words, bare)
     return " ".join(words)
+
+
+def _without_begun_copy(words: list[str], bare: list[str]) -> tuple[list[str], list[str]]:
+    """Takes off a second copy that stops soon after it began: "Can I use my card abroad? Can I".
+
+    Whisper does so on short lines. A caller who does begin again goes on, and is recognised again then.
+    """
+    for end in range(max(_COPY_WORDS, len(words) - len(words) // 3), len(words)):
+        rest = bare[end:]
+        if words[end - 1][-1] in ".!?" and rest == bare[: len(rest)]:
+            return words[:end], bare[:end]
+    return words, bare
 
 
 def _letters(words: list[str]) -> float:

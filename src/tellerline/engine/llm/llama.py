@@ -22,6 +22,7 @@ from tellerline.engine.llm.pieces import Pieces
 from tellerline.engine.llm.port import Ending, LanguageModel, Message, Prefix, Prompt, PromptError, Sampling
 from tellerline.engine.llm.sampler import Sampler, grammar_of
 from tellerline.engine.llm.sequences import Plan, Sequences, Slot, clear, common_prefix
+from tellerline.engine.precedence import CPU
 from tellerline.errors import LanguageModelError
 from tellerline.monitoring import metrics
 from tellerline.settings import LanguageModelSettings
@@ -33,6 +34,9 @@ _PREFILL_BESIDE_SPEECH = 64
 # Evaluated at a time while nobody waits, so that somebody who comes waits little.
 _WARM_TOKENS = 8
 _PREFIXES = 64
+# Until here an answer is waited for; beyond, it runs ahead of the voice and lets clauses be made first.
+_FIRST_CLAUSE_TOKENS = 8
+_PATIENCE_SECONDS = 0.25
 
 _Event = str | Ending | LanguageModelError
 
@@ -194,6 +198,8 @@ class LlamaModel(LanguageModel):
                 self._leave(job)
             self._waiting = [job for job in self._waiting if not job.cancelled and not self._start(job)]
             if self._running:
+                if all(job.generated > _FIRST_CLAUSE_TOKENS for job in self._running):
+                    CPU.give_way(_PATIENCE_SECONDS)
                 self._step()
             else:
                 self._warm_up()

@@ -15,6 +15,7 @@ from piper import PiperVoice
 from piper.config import PiperConfig, SynthesisConfig
 
 from tellerline.engine import audio
+from tellerline.engine.precedence import CPU
 from tellerline.engine.tts import text as speech_text
 from tellerline.engine.tts.cache import Phrase, PhraseCache
 from tellerline.engine.tts.port import Spoken, Synthesizer
@@ -91,7 +92,8 @@ class PiperSynthesizer(Synthesizer):
         started = time.perf_counter()
         config = SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
         try:
-            chunks = [chunk.audio_float_array for chunk in self._voice.synthesize(sentence, config)]
+            with CPU.urgent():
+                chunks = [chunk.audio_float_array for chunk in self._voice.synthesize(sentence, config)]
         except Exception as error:  # onnxruntime and espeak raise their own, many kinds
             raise SynthesisError(f"synthesis: Piper failed: {type(error).__name__}") from error
         if not chunks:
