@@ -6,8 +6,11 @@ import logging
 import os
 import socket
 import sys
+from typing import Any
 
 from tellerline.settings import Monitoring
+
+log = logging.getLogger("loguru")
 
 
 def notify(state: str) -> None:
@@ -29,20 +32,23 @@ def set_up_logging(settings: Monitoring, daemon: str) -> None:
         format=f"%(asctime)s %(levelname)s {daemon} %(name)s %(message)s",
         force=True,
     )
-    _bridge_loguru(settings.log_level)
+    silence_loguru()
 
 
-def _bridge_loguru(level: str) -> None:
-    # pipecat logs through loguru, whose default sink prints DEBUG to stderr, transcripts included.
+def silence_loguru() -> None:
+    """Has loguru tell where pipecat warns, but never what: its texts quote callers at any level.
+
+    Loguru's default sink prints DEBUG to standard error, transcripts included. Does nothing before
+    loguru is imported.
+    """
     loguru = sys.modules.get("loguru")
     if loguru is None:
         return
+
+    def sink(message: Any) -> None:
+        record = message.record
+        error = f" ({record['exception'].type.__name__})" if record["exception"] else ""
+        log.log(record["level"].no, "%s:%d%s", record["name"], record["line"], error)
+
     loguru.logger.remove()
-    loguru.logger.add(
-        lambda message: logging.getLogger("pipecat").log(
-            message.record["level"].no, message.record["message"]
-        ),
-        # Pipecat's INFO and DEBUG texts can quote what callers say.
-        level="WARNING",
-        format="{message}",
-    )
+    loguru.logger.add(sink, level="WARNING", format="{message}")

@@ -82,7 +82,7 @@ class _Call:
         called = message.attach.called
         self.echoes = called not in ("silent", "hangup", "goodbye")
         self.send(attached=pb.Attached())
-        log.info("call %s attached, resume=%s, called=%s", self.call_id, message.attach.resume, called)
+        log.info("call %s attached, resume=%s", self.call_id, message.attach.resume)
 
     def receive(self, message: pb.FromConnector) -> None:
         event = message.WhichOneof("event")
