@@ -21,15 +21,30 @@ class Language:
     phrases: dict[str, str]
     # What the language model is told to be.
     prompt: str
+    # Word lists, each explained in words.yml.
     backchannels: frozenset[str]
     floor_words: frozenset[str]
     dangling: frozenset[str]
     goodbyes: frozenset[str]
+    courtesies: frozenset[str]
+    number_beginnings: frozenset[str]
+    number_parts: frozenset[str]
     numbers: frozenset[str]
+    ordinals: frozenset[str]
+    dates_follow: frozenset[str]
     one_is_a_pronoun_after: frozenset[str]
     one_is_a_pronoun_before: frozenset[str]
+    passed_over: frozenset[str]
     units: frozenset[str]
+    periods: frozenset[str]
+    spans_begin: frozenset[str]
+    parts_of_day: frozenset[str]
     dates: frozenset[str]
+    may_is_a_month_after: frozenset[str]
+    secrets: frozenset[str]
+    secret_things: frozenset[str]
+    secret_owners: frozenset[str]
+    asking_words: frozenset[str]
 
 
 @cache

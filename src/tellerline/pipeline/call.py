@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame
 
 from tellerline import language
 from tellerline.pipeline.engine import Engine
+from tellerline.pipeline.frames import Transfer
 from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.playout import Playout
 from tellerline.pipeline.timing import TurnClock
@@ -55,6 +56,8 @@ class Call:
         self._deadline: asyncio.TimerHandle | None = None
         # Called when a confirmed turn was not answered within `turn_deadline_ms`.
         self.on_deadline: Callable[[], None] = lambda: None
+        # The one transfer of this call, from its announcement to its final progress.
+        self.transfer: Transfer | None = None
         # What the current answer was meant to say, for BotSpoke.
         self.queued_text: list[str] = []
 
@@ -79,6 +82,16 @@ class Call:
         """The answer was heard, or dropped."""
         self.answering = False
         self._stop_deadline()
+
+    def send_transfer(self, transfer: Transfer) -> None:
+        """Has the connector hand the call over, unless another key took the transfer back."""
+        if transfer is self.transfer and not transfer.sent:
+            transfer.sent = True
+            self.send(transfer=pb.Transfer(request_id=self.turn_id, target=transfer.target))
+
+    def transfer_ends(self) -> None:
+        """The connector told the transfer's outcome."""
+        self.transfer = None
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:

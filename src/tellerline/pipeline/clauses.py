@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
 
-from tellerline.pipeline.guards import FigureGuard, RambleGuard
+from tellerline import language
+from tellerline.pipeline.guards import FigureGuard, RambleGuard, SecretsGuard
 
 # Piper makes a 0.6 s clause in 55-97 ms and a 3 s sentence in 200-280 ms (docs/latency.md): the first
 # audio must not wait for a sentence, nor run dry before the second piece is made, which is cut shorter
@@ -24,19 +25,25 @@ _UNSPEAKABLE = re.compile(r"[*_#`<>|\\~^\[\]{}\U00010000-\U0010ffff]")
 class ClauseAggregator(BaseTextAggregator):
     """A pipecat text aggregator whose output is fit to be spoken.
 
-    A clause with a figure in it is replaced by `instead_of_figures` and ends the answer; what comes
-    after the guards have closed an answer is swallowed. `guarded(name)` counts what was replaced.
+    A clause with a figure in it, or one that asks for a secret, is replaced by the fixed phrase
+    "no_figures" or "no_secrets" (`phrase` gives their texts) and ends the answer; what comes after the
+    guards have closed an answer is swallowed. `guarded(name)` counts what was replaced.
     """
 
-    def __init__(self, figures: FigureGuard, instead_of_figures: str, guarded: Callable[[str], None]) -> None:
+    def __init__(
+        self, words: language.Language, phrase: Callable[[str], str], guarded: Callable[[str], None]
+    ) -> None:
         super().__init__()
-        self._figures = figures
-        self._instead_of_figures = instead_of_figures
+        self._figures = FigureGuard(words)
+        self._secrets = SecretsGuard(words)
+        self._phrase = phrase
         self._guarded = guarded
         self._clear()
 
     def _clear(self) -> None:
         self._text = ""
+        # What of the current sentence has been spoken: a clause alone may hide what the whole says.
+        self._sentence = ""
         self._spoken = 0
         self._closed = False
         self._ramble = RambleGuard()
@@ -76,16 +83,21 @@ class ClauseAggregator(BaseTextAggregator):
         clause = " ".join(_UNSPEAKABLE.sub(" ", clause).split())
         if not clause:
             return ""
-        if self._figures.speaks_figures(clause):
-            self._guarded("figures")
-            self._closed = True
-            return self._instead_of_figures
+        sentence = f"{self._sentence} {clause}"
+        if self._figures.speaks_figures(sentence):
+            return self._close("figures", self._phrase("no_figures"))
+        if self._secrets.asks_for_secrets(sentence):
+            return self._close("secrets", self._phrase("no_secrets"))
         if not self._ramble.allows(clause):
-            self._guarded("ramble")
-            self._closed = True
-            return ""
+            return self._close("ramble", "")
+        self._sentence = "" if _SENTENCE_END.search(f"{clause} ") else sentence
         self._spoken += 1
         return clause
+
+    def _close(self, guard: str, instead: str) -> str:
+        self._guarded(guard)
+        self._closed = True
+        return instead
 
     async def flush(self) -> Aggregation | None:
         """The rest of the answer, and ready for the next."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ SHORT_SECONDS = 2.0
 # An utterance longer than this has its words, whatever the caller goes on to say.
 UTTERANCE_SECONDS = 120.0
 SYNTHESIS_SECONDS = 10.0
+PREFIX_SECONDS = 60.0
 
 
 class Engine:
@@ -34,6 +36,7 @@ class Engine:
         self._model = rpc.LanguageModelStub(self._channel)
         self._synthesis = rpc.SynthesisStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._prompt = ""
         self._prefix = ""
 
     async def close(self) -> None:
@@ -67,11 +70,12 @@ class Engine:
         except grpc.aio.AioRpcError as error:
             log.info("call %s: slot not released (%s); it lapses", call_id, error.code().name)
 
-    async def open_prefix(self, prompt: str) -> None:
-        """Evaluates the system prompt once; later generations share it."""
+    async def open_prefix(self, prompt: str, seconds: float = PREFIX_SECONDS) -> None:
+        """Evaluates the system prompt once; later generations share it. Raises EngineUnavailable."""
+        self._prompt = prompt
         request = pb.OpenPrefixRequest(messages=[pb.Message(role="system", content=prompt)])
         try:
-            reply = await self._model.OpenPrefix(request, timeout=60)
+            reply = await self._model.OpenPrefix(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise EngineUnavailable(f"engine: OpenPrefix failed ({error.code().name})") from error
         self._prefix = reply.prefix
@@ -89,18 +93,27 @@ class Engine:
 
         Raises LanguageModelError when the engine fails or `seconds` pass.
         """
-        request = pb.GenerateRequest(
-            call_id=call_id, turn_id=turn_id, prefix=self._prefix, messages=messages, sampling=sampling
-        )
-        stream = self._model.Generate(request, timeout=seconds)
-        try:
-            async for reply in stream:
-                if reply.WhichOneof("reply") == "text":
-                    yield reply.text
-        except grpc.aio.AioRpcError as error:
-            raise LanguageModelError(f"engine: generation failed ({error.code().name})") from error
-        finally:
-            stream.cancel()
+        until = time.monotonic() + seconds
+        for retry in (True, False):
+            request = pb.GenerateRequest(
+                call_id=call_id, turn_id=turn_id, prefix=self._prefix, messages=messages, sampling=sampling
+            )
+            stream = self._model.Generate(request, timeout=until - time.monotonic())
+            try:
+                async for reply in stream:
+                    if reply.WhichOneof("reply") == "text":
+                        yield reply.text
+                return
+            except grpc.aio.AioRpcError as error:
+                # It refuses a request before its first word, and a prefix it no longer knows is one reason.
+                if not (retry and self._prefix and error.code() is grpc.StatusCode.INVALID_ARGUMENT):
+                    raise LanguageModelError(f"engine: generation failed ({error.code().name})") from error
+            finally:
+                stream.cancel()
+            try:
+                await self.open_prefix(self._prompt, until - time.monotonic())
+            except EngineUnavailable as error:
+                raise LanguageModelError(str(error)) from error
 
     async def synthesise(
         self, text: str, call_id: str = "", turn_id: int = 0, fixed_phrase: bool = False

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipecat.frames.frames import ControlFrame, ProposedUserStoppedSpeakingFrame, SystemFrame
+
+
+@dataclass
+class Transfer:
+    """A caller to be handed over to `target` (a SIP URI)."""
+
+    target: str = ""
+    # The connector has been told; its final progress is awaited.
+    sent: bool = False
 
 
 @dataclass
@@ -23,14 +32,30 @@ class TurnAbandonedFrame(ProposedUserStoppedSpeakingFrame):
 
 
 @dataclass
+class HeldFrame(SystemFrame):
+    """The caller has put us on hold, or (`held` false) taken us off it."""
+
+    held: bool = True
+
+
+@dataclass
+class PartingFrame(SystemFrame):
+    """The call ends, whatever the caller does: say phrase `phrase` (a key) and hang up for `reason`."""
+
+    phrase: str = ""
+    reason: str = ""
+
+
+@dataclass
 class HangUpFrame(ControlFrame):
-    """End the call once everything before this frame was played."""
+    """End the call once everything before this frame was played. An interruption drops it."""
 
     reason: str = ""
 
 
 @dataclass
 class TransferFrame(ControlFrame):
-    """Hand the call to `target` (a SIP URI) once everything before this frame was sent."""
+    """Hand the call over once everything before this frame was sent or dropped; no interruption drops it."""
 
-    target: str = ""
+    interruptible: bool = field(default=False, init=False)
+    transfer: Transfer = field(default_factory=Transfer)

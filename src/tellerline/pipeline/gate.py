@@ -52,7 +52,7 @@ class SpeechGate(FrameProcessor):
         if isinstance(frame, UserStartedSpeakingFrame):
             self._held = deque()
         elif isinstance(frame, (InterruptionFrame, EagerEndOfTurnCancelFrame)) and self._held is not None:
-            self._held.clear()
+            self._held = deque(frame for frame in self._held if not frame.interruptible)
         await self.push_frame(frame)
         if isinstance(frame, (UserStoppedSpeakingFrame, EndFrame)):
             await self._release()

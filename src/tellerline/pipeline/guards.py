@@ -1,4 +1,4 @@
-"""Checks between the language model and the caller's ear: no figures, no rambling, no repeats."""
+"""Checks between the language model and the caller's ear: no figures, no prying, no rambling, no repeats."""
 
 from __future__ import annotations
 
@@ -19,28 +19,113 @@ class FigureGuard:
 
     def __init__(self, words: language.Language) -> None:
         self._words = words
-        self._forbidden = words.numbers | words.units | words.dates
+        self._beginnings = tuple(words.number_beginnings)
 
     def speaks_figures(self, text: str) -> bool:
-        """Whether `text` holds a digit, a number word, a currency, a percentage, a date or a time."""
+        """Whether `text` holds a digit, a number word, a currency, a percentage, a date or a time.
+
+        Numbers are found in words run together ("fivehundred") too: a voice speaks those as well.
+        """
         if any(c.isdigit() or c == "%" or unicodedata.category(c) in ("Sc", "Nl", "No") for c in text):
             return True
-        heard = language.words(text)
+        heard = _Heard(language.words(_plain(text)))
         return any(
-            any(part in self._forbidden for part in _parts(word))
-            or (word == "one" and not self._is_pronoun(heard, index))
-            for index, word in enumerate(heard)
+            self._is_figure(word) or self._is_figure_here(heard, index)
+            for index, word in enumerate(heard.words)
         )
 
-    def _is_pronoun(self, heard: list[str], index: int) -> bool:
-        before = heard[index - 1] if index else ""
-        after = heard[index + 1] if index + 1 < len(heard) else ""
-        return before in self._words.one_is_a_pronoun_after or after in self._words.one_is_a_pronoun_before
+    def _is_figure(self, word: str) -> bool:
+        stem = word if word in self._words.dates else word.split("'")[0]
+        if stem.startswith("one") and self._is_number(stem.removeprefix("one")):
+            return True
+        return self._is_number(stem) or any(
+            form in listed
+            for form in (stem, stem.removesuffix("s"))
+            for listed in (self._words.dates, self._words.units)
+        )
+
+    def _is_number(self, stem: str) -> bool:
+        return (
+            stem in self._words.numbers
+            or stem.startswith(self._beginnings)
+            or any(part in stem for part in self._words.number_parts)
+            or (stem.startswith("ten") and stem.removeprefix("ten").startswith(self._beginnings))
+        )
+
+    def _is_figure_here(self, heard: _Heard, index: int) -> bool:
+        word = heard.at(index)
+        if word in ("a", "p") and heard.at(index + 1) == "m":
+            return True
+        if word == "may":
+            return heard.at(index - 1) in self._words.may_is_a_month_after
+        if word in self._words.ordinals:
+            return self._is_a_date(heard, index)
+        if word == "one":
+            return self._counts(heard, index) or not self._is_pronoun(heard, index)
+        return word in self._words.spans_begin and self._begins_a_span(heard, index)
+
+    def _is_a_date(self, heard: _Heard, index: int) -> bool:
+        before, after = heard.at(index - 1), heard.at(index + 1)
+        if before == "the" and (not after or heard.at(index - 2) in self._words.dates_follow):
+            return True
+        return (after == "of" and heard.at(index + 2) != "all") or "may" in (before, after)
+
+    def _counts(self, heard: _Heard, index: int) -> bool:
+        following = index + 1
+        while heard.at(following) in self._words.passed_over:
+            following += 1
+        return heard.at(following).removesuffix("s") in self._words.periods
+
+    def _is_pronoun(self, heard: _Heard, index: int) -> bool:
+        return (
+            heard.at(index - 1) in self._words.one_is_a_pronoun_after
+            or heard.at(index + 1) in self._words.one_is_a_pronoun_before
+        )
+
+    def _begins_a_span(self, heard: _Heard, index: int) -> bool:
+        word, after = heard.at(index), heard.at(index + 1)
+        if word in ("a", "an", "per"):
+            # "Just a minute": patience is no figure.
+            return after in self._words.periods - {"second", "minute"}
+        return after.removesuffix("s") in self._words.periods | self._words.parts_of_day
 
 
-def _parts(word: str) -> list[str]:
-    # "twenty-five" and "today's" hide a figure behind a hyphen or an apostrophe; "o'clock" is whole.
-    return [word, word.split("'")[0], *word.split("-")]
+class _Heard:
+    """Words one after another, hyphens opened; "" beyond either end."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = [part for word in words for part in word.split("-") if part]
+
+    def at(self, index: int) -> str:
+        return self.words[index] if 0 <= index < len(self.words) else ""
+
+
+def _plain(text: str) -> str:
+    # Full-width letters and invisible characters are spoken like plain ones.
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+
+
+class SecretsGuard:
+    """Finds what a model must never ask for on a line where nobody has proved who they are."""
+
+    def __init__(self, words: language.Language) -> None:
+        self._words = words
+
+    def asks_for_secrets(self, sentence: str) -> bool:
+        """Whether `sentence`, perhaps still without its end, asks for numbers, codes or personal details."""
+        heard = _Heard(language.words(_plain(sentence)))
+        if not any(self._is_secret(heard, index) for index in range(len(heard.words))):
+            return False
+        asks = "?" in sentence or heard.words[-1] == "please"
+        return asks or not self._words.asking_words.isdisjoint(heard.words)
+
+    def _is_secret(self, heard: _Heard, index: int) -> bool:
+        word, before, after = heard.at(index), heard.at(index - 1), heard.at(index + 1)
+        if word in self._words.secret_things:
+            return before in self._words.secret_owners
+        # "A number of ways" is nobody's number, and "call the number on the back" asks for none.
+        harmless = (before, after) == ("a", "of") or heard.at(index - 2) == "call"
+        return word in self._words.secrets and not harmless
 
 
 class RambleGuard:

@@ -25,11 +25,13 @@ from pipecat.turns.eager_end_of_turn_mixin import EagerEndOfTurnSTTServiceMixin
 from pipecat.utils.time import time_now_iso8601
 
 from tellerline.monitoring import metrics
-from tellerline.pipeline import turns
+from tellerline.pipeline import turn_events, turns
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Utterance
 from tellerline.pipeline.frames import (
     HangUpFrame,
+    HeldFrame,
+    PartingFrame,
     PausePlayoutFrame,
     ResumePlayoutFrame,
     TurnAbandonedFrame,
@@ -72,7 +74,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._heard_ms = 0
         self._heard_ns = 0
         self._utterance: Utterance | None = None
-        self._actions: asyncio.Queue[turns.Action | InputDTMFFrame] = asyncio.Queue()
+        self._actions: asyncio.Queue[turn_events.Action | InputDTMFFrame | PartingFrame] = asyncio.Queue()
+        # The call is being ended: nothing the caller does can keep it up.
+        self._parting = False
         self._floor_taken = asyncio.Event()
         self._floor_given = asyncio.Event()
         self._turn_open = False
@@ -103,10 +107,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         if isinstance(frame, InputAudioRawFrame):
             self._hear(frame.audio)
             return
-        if isinstance(frame, InputDTMFFrame):
-            self._handle(turns.KeyPressed(self._heard_ms))
-            # Behind the actions: the open turn is closed before the digit is answered.
-            self._actions.put_nowait(frame)
+        if isinstance(frame, (InputDTMFFrame, HeldFrame, PartingFrame)):
+            if not self._parting:
+                self._heed(frame)
             return
         if isinstance(frame, InterruptionFrame) and direction is FrameDirection.UPSTREAM:
             self._floor_taken.set()
@@ -115,6 +118,19 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         await super().process_frame(frame, direction)
 
     # ---- hearing
+
+    def _heed(self, frame: InputDTMFFrame | HeldFrame | PartingFrame) -> None:
+        """What happens to a call beside speech; behind its actions, so an open turn is closed first."""
+        match frame:
+            case InputDTMFFrame():
+                self._handle(turn_events.KeyPressed())
+                self._actions.put_nowait(frame)
+            case HeldFrame(held=held):
+                self._handle(turn_events.Held() if held else turn_events.Unheld())
+            case PartingFrame():
+                self._parting = True
+                self._handle(turn_events.Held())
+                self._actions.put_nowait(frame)
 
     def _hear(self, pcm: bytes) -> None:
         self._heard_ns = time.monotonic_ns()
@@ -133,16 +149,20 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             if probability >= turns.SPEECH_PROBABILITY and self._call.echo.explains(window, self._heard_ms):
                 probability = 0.0
             self._call.heard_ms = self._heard_ms
-            self._handle(turns.Window(self._heard_ms, probability, self._call.bot_has_floor))
+            self._handle(
+                turn_events.Window(
+                    self._heard_ms, probability, self._call.bot_has_floor, self._call.transfer is not None
+                )
+            )
 
-    def _handle(self, event: turns.Event) -> None:
+    def _handle(self, event: turn_events.Event) -> None:
         for action in self._taking.handle(event):
             self._actions.put_nowait(action)
 
     def _on_transcript(self, transcript: engine.Transcript | None) -> None:
         if transcript is None:
             if self._utterance is not None:
-                self._handle(turns.RecognitionFailed(self._heard_ms))
+                self._handle(turn_events.RecognitionFailed())
             return
         self._call.clock.mark("transcript", time.monotonic_ns())
         self._call.publish(
@@ -154,7 +174,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             )
         )
         self._handle(
-            turns.Transcript(self._heard_ms, transcript.sequence, transcript.text, transcript.avg_logprob)
+            turn_events.Transcript(
+                self._heard_ms, transcript.sequence, transcript.text, transcript.avg_logprob
+            )
         )
 
     # ---- acting
@@ -163,40 +185,42 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         while True:
             await self._do(await self._actions.get())
 
-    async def _do(self, action: turns.Action | InputDTMFFrame) -> None:
+    async def _do(self, action: turn_events.Action | InputDTMFFrame | PartingFrame) -> None:
         match action:
             case InputDTMFFrame():
                 await self.push_frame(action)
-            case turns.StartRecognition(since_ms):
+            case PartingFrame():
+                await self._part(action)
+            case turn_events.StartRecognition(since_ms):
                 self._start_recognition(since_ms)
-            case turns.FinalizeRecognition(sequence):
+            case turn_events.FinalizeRecognition(sequence):
                 self._finalise(sequence)
-            case turns.StopRecognition():
+            case turn_events.StopRecognition():
                 if self._utterance is not None:
                     self._utterance.close()
                     self._utterance = None
-            case turns.CheckTurn(sequence):
+            case turn_events.CheckTurn(sequence):
                 task = self.create_task(self._check_turn(sequence, bytes(self._history)))
                 self._checks.append(task)
-            case turns.PausePlayout():
+            case turn_events.PausePlayout():
                 self._barge_in(conversation.BargeIn.PAUSED)
                 await self.push_frame(PausePlayoutFrame())
-            case turns.ResumePlayout():
+            case turn_events.ResumePlayout():
                 self._barge_in(conversation.BargeIn.RESUMED)
                 await self.push_frame(ResumePlayoutFrame())
-            case turns.Interrupt():
+            case turn_events.Interrupt():
                 await self._take_floor()
-            case turns.Speculate(text):
+            case turn_events.Speculate(text):
                 await self._push_eager_end_of_turn(text, user_id="caller")
-            case turns.Withdraw():
+            case turn_events.Withdraw():
                 self._call.clock.rethink()
                 metrics.PIPELINE_WITHDRAWN.inc()
                 await self._cancel_eager_end_of_turn()  # type: ignore[no-untyped-call]
-            case turns.Confirm(text):
+            case turn_events.Confirm(text):
                 await self._confirm(text)
-            case turns.Abandon(why):
+            case turn_events.Abandon(why):
                 await self._abandon(why)
-            case turns.PromptSilentCaller(last):
+            case turn_events.PromptSilentCaller(last):
                 await self.push_frame(self._say("silence_goodbye" if last else "still_there"))
                 if last:
                     await self.push_frame(HangUpFrame(reason="silence"))
@@ -222,7 +246,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
 
     async def _check_turn(self, sequence: int, pcm: bytes) -> None:
         probability = await self._turn_model.completeness(pcm)
-        self._handle(turns.Verdict(self._heard_ms, sequence, probability >= COMPLETE_PROBABILITY))
+        self._handle(turn_events.Verdict(self._heard_ms, sequence, probability >= COMPLETE_PROBABILITY))
 
     async def _take_floor(self) -> None:
         if self._call.bot_has_floor:
@@ -260,6 +284,11 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
                 await self.push_frame(self._say("apology"))
         elif why == "unheard":
             await self.push_frame(self._say("not_heard"))
+
+    async def _part(self, parting: PartingFrame) -> None:
+        await self.push_frame(InterruptionFrame())
+        await self.push_frame(self._say(parting.phrase))
+        await self.push_frame(HangUpFrame(reason=parting.reason))
 
     def _say(self, key: str) -> TTSSpeakFrame:
         return TTSSpeakFrame(self._call.phrases.text(key))

@@ -33,6 +33,10 @@ class Phrases:
         """What phrase `key` says."""
         return self._by_key[key].text
 
+    def seconds(self, key: str) -> float:
+        """How long phrase `key` lasts."""
+        return len(self._by_key[key].pcm) / (2 * RATE_HZ)
+
     def find(self, text: str) -> Rendered | None:
         """The rendering of exactly `text`, if it is a fixed phrase."""
         return self._by_text.get(text)

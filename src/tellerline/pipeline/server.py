@@ -7,10 +7,8 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
-import loguru
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 from pipecat.frames.frames import Frame, InterruptionFrame, TTSSpeakFrame
@@ -19,11 +17,11 @@ from pipecat.workers.runner import WorkerRunner
 from tellerline import bootstrap, language
 from tellerline.errors import EngineUnavailable, TellerlineError
 from tellerline.monitoring import metrics
-from tellerline.monitoring.notify import notify
+from tellerline.monitoring.notify import notify, silence_loguru
 from tellerline.pipeline.build import Models, build
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
-from tellerline.pipeline.frames import HangUpFrame
+from tellerline.pipeline.frames import PartingFrame
 from tellerline.pipeline.phrases import Phrases, Rendered, render
 from tellerline.pipeline.voice import TurnModel, VoiceModel
 from tellerline.pipeline.watching import Watchers
@@ -40,6 +38,8 @@ RESERVE_SECONDS = 5.0
 ENGINE_CHECK_SECONDS = 1.0
 # pipecat waits for its EndFrame without a limit (pipecat PR 5211); a call must not.
 END_SECONDS = 3.0
+# How long after the words of a last phrase the line is cut, whoever still talks.
+PARTING_SECONDS = 2.0
 
 
 class Conversations(rpc.ConversationServicer):
@@ -101,7 +101,6 @@ class _Running:
     def __init__(self, call: Call, models: Models) -> None:
         self._call = call
         self._conversation = build(call, models)
-        self._heard_ns = time.monotonic_ns()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, requests: AsyncIterator[pb.FromConnector]) -> None:
@@ -144,7 +143,8 @@ class _Running:
                     self._call.end_reason = self._call.end_reason or "caller"
                     return
                 case "transfer_progress" if message.transfer_progress.final:
-                    if message.transfer_progress.sip_status >= 300:
+                    self._call.transfer_ends()
+                    if message.transfer_progress.sip_status // 100 != 2:
                         self._queue(*self._phrase("nobody_free"))
                 case _:
                     await self._conversation.input.receive(message)
@@ -173,7 +173,12 @@ class _Running:
 
     async def _limit_length(self) -> None:
         await asyncio.sleep(self._call.settings.limits.max_call_seconds)
-        self._queue(InterruptionFrame(), *self._phrase("too_long"), HangUpFrame(reason="too_long"))
+        phrase = "too_long"
+        await self._conversation.input.push_frame(PartingFrame(phrase, reason="too_long"))
+        await asyncio.sleep(self._call.phrases.seconds(phrase) + PARTING_SECONDS)
+        # Frames wait for processors, for a caller on hold, for one who talks on; this waits for nobody.
+        self._call.end_reason = "too_long"
+        self._call.send(hang_up=pb.HangUp(reason="too_long"))
 
     async def _end(self, running: asyncio.Task[None]) -> None:
         try:
@@ -184,21 +189,9 @@ class _Running:
             running.cancel()
 
 
-def silence_pipecat() -> None:
-    """Logs where pipecat warns but not what: its texts quote callers and answers, at any level."""
-
-    def sink(message: Any) -> None:
-        record = message.record
-        error = f" ({record['exception'].type.__name__})" if record["exception"] else ""
-        log.log(record["level"].no, "pipecat %s:%d%s", record["name"], record["line"], error)
-
-    loguru.logger.remove()
-    loguru.logger.add(sink, level="WARNING", format="{message}")
-
-
 async def serve(settings: PipelineSettings) -> None:
     """Runs the pipeline daemon until a signal. SERVING once phrases are rendered, while the engine serves."""
-    silence_pipecat()
+    silence_loguru()
     engine = Engine(settings.engine_socket)
     models = Models(VoiceModel(), TurnModel())
     words = language.load(settings.language)
@@ -233,14 +226,26 @@ async def _wait_for_engine(engine: Engine, words: language.Language) -> dict[str
 async def _follow_engine(engine: Engine, words: language.Language, health: HealthServicer) -> None:
     serving = False
     while True:
-        now = await engine.is_serving()
-        if now and not serving:
-            # A restarted engine has lost its prefix cache.
-            with contextlib.suppress(TellerlineError):
-                await engine.open_prefix(words.prompt)
+        now = await can_serve(engine, words, serving)
         if now != serving:
             serving = now
             status = health_pb2.HealthCheckResponse
             await health.set("", status.SERVING if now else status.NOT_SERVING)
             log.info("engine %s", "serving" if now else "away")
         await asyncio.sleep(ENGINE_CHECK_SECONDS)
+
+
+async def can_serve(engine: Engine, words: language.Language, serving: bool) -> bool:
+    """Whether calls can be taken; `serving` is what was true a moment ago.
+
+    An engine that has come back has lost the prompt, so it counts once it has that again.
+    """
+    if not await engine.is_serving():
+        return False
+    if not serving:
+        try:
+            await engine.open_prefix(words.prompt)
+        except TellerlineError as error:
+            log.warning("the engine has not taken the prompt: %s", error)
+            return False
+    return True

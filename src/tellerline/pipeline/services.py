@@ -31,7 +31,7 @@ from tellerline.errors import LanguageModelError, SynthesisError
 from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
-from tellerline.pipeline.guards import FigureGuard, is_enough
+from tellerline.pipeline.guards import is_enough
 from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.voice import without_trailing_silence
 from tellerline.rpc import engine_pb2 as pb
@@ -42,7 +42,15 @@ RATE_HZ = 8000
 CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
-_NOT_FOR_THE_MODEL = ("apology", "resumed", "still_there", "not_heard", "no_figures", "nobody_free")
+_NOT_FOR_THE_MODEL = (
+    "apology",
+    "resumed",
+    "still_there",
+    "not_heard",
+    "no_figures",
+    "no_secrets",
+    "nobody_free",
+)
 # A piece that ends otherwise was cut inside a clause: its voice must not pause there.
 _PAUSES = (".", "!", "?", ",", ";", ":", "–", "—")
 
@@ -165,9 +173,7 @@ class EngineTTSService(TTSService):
         )
         self._call = call
         self._text_aggregator = ClauseAggregator(  # type: ignore[assignment]
-            FigureGuard(call.language),
-            call.phrases.text("no_figures"),
-            self._guarded,
+            call.language, call.phrases.text, self._guarded
         )
 
     def _guarded(self, guard: str) -> None:

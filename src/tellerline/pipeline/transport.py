@@ -27,7 +27,13 @@ from pipecat.transports.base_transport import TransportParams
 
 from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
-from tellerline.pipeline.frames import HangUpFrame, PausePlayoutFrame, ResumePlayoutFrame, TransferFrame
+from tellerline.pipeline.frames import (
+    HangUpFrame,
+    HeldFrame,
+    PausePlayoutFrame,
+    ResumePlayoutFrame,
+    TransferFrame,
+)
 from tellerline.rpc import conversation_pb2 as pb
 
 RATE_HZ = 8000
@@ -65,6 +71,8 @@ class ConnectorInput(BaseInputTransport):
             case "digit" if message.digit.digit in _KEYS:
                 self._call.publish(digit=message.digit)
                 await self.push_frame(InputDTMFFrame(KeypadEntry(message.digit.digit)))
+            case "hold":
+                await self.push_frame(HeldFrame(message.hold.held))
 
 
 class ConnectorOutput(BaseOutputTransport):
@@ -163,4 +171,4 @@ class ConnectorOutput(BaseOutputTransport):
             self._call.end_reason = frame.reason
             self._call.send(hang_up=pb.HangUp(reason=frame.reason, after_playout=True))
         elif isinstance(frame, TransferFrame):
-            self._call.send(transfer=pb.Transfer(request_id=self._call.turn_id, target=frame.target))
+            self._call.send_transfer(frame.transfer)

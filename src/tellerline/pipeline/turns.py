@@ -7,7 +7,9 @@ the text so far, about 60 ms after the last sound. Words take the floor from the
 and start a speculative answer (Speculate); a cough, an empty transcript or a backchannel gives the
 floor back (ResumePlayout). Voice that goes on withdraws the speculation; the next silence asks for
 the text again, and only a text that differs is thought about again. The turn ends (Confirm) after
-`stop_ms` of silence when the turn model calls it complete, else after `incomplete_stop_ms`.
+`stop_ms` of silence when the turn model calls it complete, else after `incomplete_stop_ms`; a mere
+courtesy ("Hello,", "Thank you,") in between, for a sentence often follows it. While held nothing is
+heard and nobody is asked whether they are still there.
 
     idle ──voice──▶ speech ◀──voice──┐
       ▲               └──silence──▶ pause ──confirmed, or no words──▶ idle
@@ -21,6 +23,29 @@ from enum import Enum, auto
 from typing import Literal
 
 from tellerline import language
+from tellerline.pipeline.turn_events import (
+    Abandon,
+    Action,
+    CheckTurn,
+    Confirm,
+    Event,
+    FinalizeRecognition,
+    Held,
+    Interrupt,
+    KeyPressed,
+    PausePlayout,
+    PromptSilentCaller,
+    RecognitionFailed,
+    ResumePlayout,
+    Speculate,
+    StartRecognition,
+    StopRecognition,
+    Transcript,
+    Unheld,
+    Verdict,
+    Window,
+    Withdraw,
+)
 from tellerline.settings import CallLimits, TurnSettings
 
 WINDOW_MS = 32
@@ -33,151 +58,8 @@ SPEECH_PROBABILITY = 0.5
 DOUBTFUL_LOGPROB = -0.95
 # Speech over the bot this long asks for its words without waiting for a silence.
 OVERLAP_RECOGNITION_MS = 480
-
-
-# ---- events
-
-
-@dataclass(frozen=True)
-class Window:
-    """32 ms of caller audio ending at `at_ms`. `bot_has_floor`: an answer is due or being played."""
-
-    at_ms: int
-    probability: float
-    bot_has_floor: bool = False
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """The recogniser's answer to FinalizeRecognition(sequence); empty text means no speech."""
-
-    at_ms: int
-    sequence: int
-    text: str
-    # Mean log-probability of its tokens; 0 where the recogniser has none.
-    avg_logprob: float = 0.0
-
-
-@dataclass(frozen=True)
-class RecognitionFailed:
-    """The recogniser is gone; the utterance is lost."""
-
-    at_ms: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The turn model's answer to CheckTurn(sequence)."""
-
-    at_ms: int
-    sequence: int
-    complete: bool
-
-
-@dataclass(frozen=True)
-class KeyPressed:
-    """A keypad digit: it acts at once and voids whatever was being said."""
-
-    at_ms: int
-
-
-Event = Window | Transcript | RecognitionFailed | Verdict | KeyPressed
-
-
-# ---- actions
-
-
-@dataclass(frozen=True)
-class PausePlayout:
-    """Silence the bot at once; keep what it has not said."""
-
-
-@dataclass(frozen=True)
-class ResumePlayout:
-    """Let the bot go on where it was paused."""
-
-
-@dataclass(frozen=True)
-class StartRecognition:
-    """Open an utterance, with the audio since `since_ms`."""
-
-    since_ms: int
-
-
-@dataclass(frozen=True)
-class FinalizeRecognition:
-    """Ask for the text of the utterance so far."""
-
-    sequence: int
-    last_sound_ms: int
-
-
-@dataclass(frozen=True)
-class StopRecognition:
-    """Close the utterance."""
-
-
-@dataclass(frozen=True)
-class CheckTurn:
-    """Ask the turn model whether the caller has finished."""
-
-    sequence: int
-
-
-@dataclass(frozen=True)
-class Interrupt:
-    """The caller took the floor: flush the bot, open the caller's turn."""
-
-
-@dataclass(frozen=True)
-class Speculate:
-    """Start answering `text`, to be held until Confirm."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Withdraw:
-    """Throw the speculative answer away."""
-
-
-@dataclass(frozen=True)
-class Confirm:
-    """The turn is over with `text`; an answer speculated for it may be heard."""
-
-    text: str
-    last_sound_ms: int
-
-
-@dataclass(frozen=True)
-class Abandon:
-    """The caller's turn came to nothing."""
-
-    # "unheard": no words in the end; "failed": the recogniser is gone; "key": a digit took its place.
-    why: Literal["unheard", "failed", "key"]
-
-
-@dataclass(frozen=True)
-class PromptSilentCaller:
-    """Nobody has spoken for a while; `last` asks for a goodbye."""
-
-    last: bool
-
-
-Action = (
-    PausePlayout
-    | ResumePlayout
-    | StartRecognition
-    | FinalizeRecognition
-    | StopRecognition
-    | CheckTurn
-    | Interrupt
-    | Speculate
-    | Withdraw
-    | Confirm
-    | Abandon
-    | PromptSilentCaller
-)
+# A comma's pause: people rest up to half a second between "Hello" and what they want.
+COURTESY_STOP_MS = 550
 
 
 class State(Enum):
@@ -224,21 +106,27 @@ class TurnTaking:
         self._idle_since_ms: int | None = None
         self._voiced = 0
         self._deaf_until_silence = False
+        self._held = False
+        self._lost_to_hold = False
         self._utterance = _Utterance()
 
     def handle(self, event: Event) -> list[Action]:
         """What to do now that `event` has happened."""
         match event:
             case Window():
-                return list(self._on_window(event))
+                return [] if self._held else list(self._on_window(event))
             case Transcript():
                 return list(self._on_transcript(event))
             case Verdict():
                 return list(self._on_verdict(event))
             case RecognitionFailed():
-                return list(self._on_recognition_failed(event))
+                return list(self._on_recognition_failed())
             case KeyPressed():
-                return list(self._on_key(event))
+                return list(self._on_key())
+            case Held():
+                return list(self._on_held())
+            case Unheld():
+                return list(self._on_unheld())
 
     # ---- windows
 
@@ -263,7 +151,7 @@ class TurnTaking:
                 yield PausePlayout()
             self.state = State.SPEECH
             self._idle_since_ms = None
-        elif window.bot_has_floor or self._voiced:
+        elif window.bot_has_floor or window.caller_waits or self._voiced:
             self._idle_since_ms = None
         elif self._idle_since_ms is None:
             self._idle_since_ms = window.at_ms
@@ -301,15 +189,18 @@ class TurnTaking:
                 self._utterance.speculated = None
                 yield Withdraw()
             return
-        paused = self._utterance.paused_at_ms is not None
-        if paused and window.at_ms - self._utterance.last_sound_ms >= self._settings.resume_after_ms:
+        silence_ms = window.at_ms - self._utterance.last_sound_ms
+        if self._utterance.paused_at_ms is not None and silence_ms >= self._settings.resume_after_ms:
             self._utterance.paused_at_ms = None
             yield ResumePlayout()
+        if self._utterance.text is None and silence_ms >= self._limits.turn_deadline_ms:
+            # A recogniser that hangs tells nobody.
+            yield from self._on_recognition_failed()
         yield from self._confirm_if_over(window.at_ms)
 
     def _finalize(self) -> FinalizeRecognition:
         self._sequence += 1
-        return FinalizeRecognition(self._sequence, self._utterance.last_sound_ms)
+        return FinalizeRecognition(self._sequence)
 
     # ---- answers
 
@@ -326,7 +217,7 @@ class TurnTaking:
                 self._utterance.overlap_heard_nothing = True
             return
         if not means_something:
-            yield from self._dismiss(transcript.at_ms)
+            yield from self._give_up("unheard")
             return
         self._utterance.text = transcript.text
         yield from self._open_turn()
@@ -349,26 +240,37 @@ class TurnTaking:
             self._utterance.complete = verdict.complete
             yield from self._confirm_if_over(verdict.at_ms)
 
-    def _on_recognition_failed(self, event: RecognitionFailed) -> Iterator[Action]:
+    def _on_recognition_failed(self) -> Iterator[Action]:
         if self.state is not State.IDLE:
-            paused = self._utterance.paused_at_ms
-            yield from self._end_utterance(event.at_ms)
+            yield from self._give_up("failed")
             # A dead recogniser fails every utterance at once: one apology for each, not ten a second.
             self._deaf_until_silence = True
-            if paused is not None:
-                yield ResumePlayout()
-            yield Abandon("failed")
 
-    def _on_key(self, event: KeyPressed) -> Iterator[Action]:
+    def _on_key(self) -> Iterator[Action]:
         self._prompts = 0
         self._idle_since_ms = None
         if self.state is not State.IDLE:
             opened, speculated = self._utterance.open, self._utterance.speculated
-            yield from self._end_utterance(event.at_ms)
+            yield from self._end_utterance()
             if speculated is not None:
                 yield Withdraw()
             if opened:
                 yield Abandon("key")
+
+    def _on_held(self) -> Iterator[Action]:
+        self._held = True
+        self._idle_since_ms = None
+        if self.state is not State.IDLE:
+            self._lost_to_hold = self._utterance.open
+            yield from self._give_up("held")
+
+    def _on_unheld(self) -> Iterator[Action]:
+        lost, self._held, self._lost_to_hold = self._lost_to_hold, False, False
+        self._voiced = 0
+        self._prompts = 0
+        self._idle_since_ms = None
+        if lost:
+            yield Abandon("unheard")
 
     # ---- parts
 
@@ -397,60 +299,35 @@ class TurnTaking:
             self._utterance.paused_at_ms = None
             yield Interrupt()
 
-    def _dismiss(self, at_ms: int) -> Iterator[Action]:
-        opened, paused, speculated = (
-            self._utterance.open,
-            self._utterance.paused_at_ms,
-            self._utterance.speculated,
-        )
-        yield from self._end_utterance(at_ms)
-        if paused is not None:
+    def _give_up(self, why: Literal["unheard", "failed", "held"]) -> Iterator[Action]:
+        given_up = self._utterance
+        yield from self._end_utterance()
+        if given_up.paused_at_ms is not None:
             yield ResumePlayout()
-        if speculated is not None:
+        if given_up.speculated is not None:
             yield Withdraw()
-        if opened:
-            yield Abandon("unheard")
+        if given_up.open or why == "failed":
+            yield Abandon(why)
 
     def _confirm_if_over(self, at_ms: int) -> Iterator[Action]:
-        silence_ms = at_ms - self._utterance.last_sound_ms
-        if self._utterance.text is None:
+        text = self._utterance.text
+        if text is None:
             return
+        silence_ms = at_ms - self._utterance.last_sound_ms
         over = silence_ms >= self._settings.incomplete_stop_ms or (
-            self._utterance.complete is True and silence_ms >= self._settings.stop_ms
+            self._utterance.complete is True and silence_ms >= self._stop_ms(text)
         )
         if over:
-            text, last_sound_ms = self._utterance.text, self._utterance.last_sound_ms
             self._prompts = 0
-            yield from self._end_utterance(at_ms)
-            yield Confirm(text, last_sound_ms)
+            yield from self._end_utterance()
+            yield Confirm(text)
 
-    def _end_utterance(self, at_ms: int) -> Iterator[Action]:
+    def _stop_ms(self, text: str) -> int:
+        courtesy = all(word in self._words.courtesies for word in language.words(text))
+        return max(self._settings.stop_ms, COURTESY_STOP_MS) if courtesy else self._settings.stop_ms
+
+    def _end_utterance(self) -> Iterator[Action]:
         yield StopRecognition()
         self.state = State.IDLE
         self._voiced = 0
         self._utterance = _Utterance()
-
-
-__all__ = [
-    "Abandon",
-    "Action",
-    "CheckTurn",
-    "Confirm",
-    "Event",
-    "FinalizeRecognition",
-    "Interrupt",
-    "KeyPressed",
-    "PausePlayout",
-    "PromptSilentCaller",
-    "RecognitionFailed",
-    "ResumePlayout",
-    "Speculate",
-    "StartRecognition",
-    "StopRecognition",
-    "Transcript",
-    "TurnTaking",
-    "Verdict",
-    "Window",
-    "Withdraw",
-    "normalised",
-]

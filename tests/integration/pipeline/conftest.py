@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -18,6 +21,8 @@ from tellerline import settings
 from tellerline.rpc import engine_pb2, engine_pb2_grpc
 
 Say = Callable[[str], bytes]
+
+PERSON = "sip:person@127.0.0.1:5399"
 
 _READY_SECONDS = 60
 
@@ -31,37 +36,76 @@ def _serving(socket: Path) -> bool:
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-@pytest.fixture(scope="session")
-def pipeline_socket(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of a pipeline daemon that may be watched, with short patience for silent callers."""
-    home = tmp_path_factory.mktemp("pipeline")
-    socket = home / "p.sock"
+@dataclass(frozen=True)
+class Daemon:
+    """A running pipeline."""
+
+    socket: Path
+    log: Path
+
+
+@contextlib.contextmanager
+def running(home: Path, engine_socket: Path, **chosen: Any) -> Iterator[Daemon]:
+    """A pipeline daemon that may be watched and logs all it can."""
+    daemon = Daemon(home / "p.sock", home / "pipeline.log")
     config = home / "pipeline.yml"
     config.write_text(
         settings.dump(
             settings.PipelineSettings(
-                socket=socket,
+                socket=daemon.socket,
                 engine_socket=engine_socket,
                 allow_watch=True,
-                limits=settings.CallLimits(silence_prompt_seconds=2.0, silence_prompts=1),
+                monitoring=settings.Monitoring(log_level="debug"),
+                **chosen,
             )
         )
     )
-    with (home / "pipeline.log").open("w") as log:
-        daemon = subprocess.Popen(
+    with daemon.log.open("w") as log:
+        process = subprocess.Popen(
             [sys.executable, "-m", "tellerline", "pipeline", "--config", str(config)], stderr=log
         )
         try:
             deadline = time.monotonic() + _READY_SECONDS
-            while not _serving(socket):
-                assert daemon.poll() is None and time.monotonic() < deadline, (
-                    home / "pipeline.log"
-                ).read_text()
+            while not _serving(daemon.socket):
+                assert process.poll() is None and time.monotonic() < deadline, daemon.log.read_text()
                 time.sleep(0.2)
-            yield socket
+            yield daemon
         finally:
-            daemon.terminate()
-            daemon.wait(10)
+            process.terminate()
+            process.wait(10)
+
+
+# Short patience for silent callers.
+_IMPATIENT = settings.CallLimits(silence_prompt_seconds=2.0, silence_prompts=1)
+
+
+@pytest.fixture(scope="session")
+def pipeline_daemon(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A pipeline with nobody to transfer callers to."""
+    with running(tmp_path_factory.mktemp("pipeline"), engine_socket, limits=_IMPATIENT) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def pipeline_socket(pipeline_daemon: Daemon) -> Path:
+    """Its socket."""
+    return pipeline_daemon.socket
+
+
+@pytest.fixture(scope="module")
+def staffed_socket(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a pipeline that may transfer callers to a person."""
+    home = tmp_path_factory.mktemp("staffed")
+    with running(home, engine_socket, limits=_IMPATIENT, transfer_target=PERSON) as daemon:
+        yield daemon.socket
+
+
+@pytest.fixture(scope="module")
+def hasty_socket(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a pipeline whose calls may last three seconds."""
+    limits = settings.CallLimits(max_call_seconds=3.0)
+    with running(tmp_path_factory.mktemp("hasty"), engine_socket, limits=limits) as daemon:
+        yield daemon.socket
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,9 @@ class Line:
         self.commands: list[pb.ToConnector] = []
         self.events: list[pb.ConversationEvent] = []
         self.paused = False
+        self.held = False
         self.ended = False
+        self.ticks = 0
         # time.monotonic() of the last caller sound sent, and of each tick the bot was audible.
         self.caller_sound = 0.0
         self.bot_sound = 0.0
@@ -78,6 +80,22 @@ class Line:
     def press(self, digit: str) -> None:
         """Presses a key."""
         self._send(digit=pb.Digit(digit=digit, duration_ms=100))
+
+    def hold(self, held: bool) -> None:
+        """Puts the bot on hold, or takes it off."""
+        self.held = held
+        self._send(hold=pb.Hold(held=held))
+
+    def transfer_progresses(self, sip_status: int, final: bool) -> None:
+        """News of the transfer that was asked for."""
+        request_id = self.sent("transfer")[-1].transfer.request_id
+        progress = pb.TransferProgress(request_id=request_id, sip_status=sip_status, final=final)
+        self._send(transfer_progress=progress)
+
+    async def passes(self, seconds: float) -> None:
+        """Waits until the line has carried `seconds` more of the caller's audio."""
+        ticks = self.ticks + round(seconds * 50)
+        await self.until(lambda: self.ticks >= ticks, 3 * seconds + 10)
 
     async def until(self, happened: object, seconds: float = 20) -> None:
         """Waits until `happened()` is true; raises TimeoutError after `seconds`."""
@@ -158,18 +176,18 @@ class Line:
         await self._notify()
 
     async def _tick(self) -> None:
-        next_tick, ticks = time.monotonic(), 0
+        next_tick = time.monotonic()
         while True:
             self._play()
-            self._speak(ticks)
+            self._speak(self.ticks)
             await self._notify()
-            ticks += 1
+            self.ticks += 1
             next_tick += 0.02
             await asyncio.sleep(next_tick - time.monotonic())
 
     def _play(self) -> None:
         self._returning.append(bytes(TICK_BYTES))
-        if self.paused or not self._queue:
+        if self.paused or self.held or not self._queue:
             return
         pcm = bytes(self._queue[:TICK_BYTES])
         del self._queue[:TICK_BYTES]

@@ -13,7 +13,7 @@ from tellerline import language
 from tellerline.pipeline.turns import normalised
 from tellerline.rpc import conversation_pb2 as pb
 
-from .conftest import Say
+from .conftest import Daemon, Say
 from .connector_line import Line
 
 PHRASES = language.load("en").phrases
@@ -70,16 +70,25 @@ async def test_an_interruption_keeps_what_was_played(line: Line, say: Say) -> No
     assert outcomes(line)[:2] == ["PAUSED", "FLUSHED"]
 
 
+def hum() -> bytes:
+    """0.4 s of a sung vowel: a voice to Silero (0.8), no word to a recogniser."""
+    t = np.arange(3200) / 8000
+    pitch_hz = 160 * (1 + 0.06 * np.sin(2 * np.pi * 3 * t) - 0.15 * t / t[-1])
+    sound = np.diff(np.floor(np.cumsum(pitch_hz) / 8000), prepend=0)
+    for formant_hz, width_hz in ((300, 80), (1100, 90), (2200, 140)):
+        ringing = np.exp(-np.pi * width_hz * t) * np.sin(2 * np.pi * formant_hz * t)
+        sound = np.convolve(sound, ringing)[: t.size]
+    sound *= np.minimum(1, np.minimum(t / 0.03, (t[-1] - t) / 0.05))
+    return (sound / np.abs(sound).max() * 12000).astype("<i2").tobytes()
+
+
 async def test_noise_pauses_and_resumes_the_sentence(line: Line) -> None:
-    # A vowel-like buzz that Silero takes for a voice and no recogniser for a word.
-    t = np.arange(2400) / 8000
-    buzz = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)) * 5000
     async with line:
         await line.until(lambda: len(line.played) > 12000)
-        line.say(buzz.astype("<i2").tobytes())
+        line.say(hum())
         assert await line.bot_finishes() == PHRASES["greeting"]
     assert "FLUSHED" not in outcomes(line)
-    assert outcomes(line).count("PAUSED") == outcomes(line).count("RESUMED")
+    assert outcomes(line).count("PAUSED") == outcomes(line).count("RESUMED") >= 1
 
 
 async def test_the_bots_echo_does_not_interrupt_it(pipeline_socket: Path) -> None:
@@ -126,6 +135,23 @@ async def test_audio_never_runs_far_ahead_of_the_caller(line: Line) -> None:
         await line.until(lambda: len(line.played) > 32000)
         sent = sum(len(message.audio.pcm) for message in line.sent("audio"))
         assert sent - len(line.played) <= 2 * 960
+
+
+async def test_a_conversation_leaves_no_words_in_the_log(pipeline_daemon: Daemon, say: Say) -> None:
+    question = say("Where can I buy a purple umbrella?")
+    async with Line(pipeline_daemon.socket, uuid.uuid4().hex) as line:
+        await line.bot_finishes()
+        line.say(question)
+        await line.bot_starts(await line.said())
+        await line.bot_finishes()
+    log = normalised(pipeline_daemon.log.read_text())
+    assert "attached" in log
+    said = [*line.heard(), *(spoke.text for spoke in line.spoken())]
+    assert len(said) >= 3
+    for words in (normalised(text).split() for text in said):
+        assert [
+            three for three in zip(words, words[1:], words[2:], strict=False) if " ".join(three) in log
+        ] == []
 
 
 async def test_a_stream_must_begin_with_attach(pipeline_socket: Path) -> None:

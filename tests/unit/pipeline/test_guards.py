@@ -6,14 +6,20 @@ import pytest
 
 from tellerline import language
 from tellerline.pipeline.clauses import ClauseAggregator
-from tellerline.pipeline.guards import FigureGuard, RambleGuard
+from tellerline.pipeline.guards import FigureGuard, RambleGuard, SecretsGuard
 
-INSTEAD = "I would rather not say."
+PHRASES = language.load("en").phrases
+INSTEAD = PHRASES["no_figures"]
 
 
 @pytest.fixture
 def figures() -> FigureGuard:
     return FigureGuard(language.load("en"))
+
+
+@pytest.fixture
+def secrets() -> SecretsGuard:
+    return SecretsGuard(language.load("en"))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,46 @@ def figures() -> FigureGuard:
         "tomorrow's rate",
         "Ⅷ",
         "½",
+        "It is due on the fifteenth.",
+        "On the thirteenth, I think.",
+        "Your fortieth payment.",
+        "the hundredth customer",
+        "It starts on the first of May.",
+        "It is paid on the first.",
+        "The second of June it is.",
+        "It ends in May.",
+        "We are open Mondays and Fridays.",
+        "We are closed at weekends.",
+        "A man in the thirties.",
+        "It was founded in the nineties.",
+        "That makes a trillion.",
+        "millions",
+        "From Jan. to Feb. it is free.",
+        "until Sept. at least",
+        "It opens at a quarter to ten a.m.",
+        "in the a.m.",
+        "We will call you tonight.",
+        "It arrives next week.",
+        "It came last month.",
+        "We will call this afternoon.",
+        "It takes a month.",
+        "within an hour",
+        "a couple of grand",
+        "It costs a quid.",
+        "two pennies",
+        "twentyfive",
+        "fivehundred",
+        "onehundred",
+        "tenthousand",
+        "There are two zeros in it.",
+        "Wait one more day.",
+        "this one day",
+        "one business day",
+        "a one-year loan",
+        "That's one card.",
+        "a twenty\u2011five",
+        "\uff54\uff57\uff4f cards",
+        "thir\u200bty",
     ],
 )
 def test_figures_are_found(figures: FigureGuard, text: str) -> None:
@@ -52,11 +98,65 @@ def test_figures_are_found(figures: FigureGuard, text: str) -> None:
         "How can I help you today?",
         "You can open an account at any branch.",
         "I will put you through to someone.",
+        "No one likes that.",
+        "Ask one of our colleagues, please.",
+        "First, please tell me what happened.",
+        "First of all, keep calm.",
+        "At first it may look odd.",
+        "The first step is easy.",
+        "You can order a second card.",
+        "Just a second, please.",
+        "May I ask you something?",
+        "This may take a moment.",
+        "Good morning, and good afternoon.",
+        "Your attendant tends to tenants, often.",
+        "Fortunately, the tone is fine at once.",
+        "Anyone can do that alone, and everyone does.",
+        "Is there one more thing?",
         "",
     ],
 )
 def test_plain_speech_passes(figures: FigureGuard, text: str) -> None:
     assert not figures.speaks_figures(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What's your account number?",
+        "What is your account number?",
+        "Can I have your card number",
+        "Please provide your account details.",
+        "Your PIN, please.",
+        "May I have your date of birth?",
+        "Could you tell me the last digits of your card?",
+        "I will need your password to continue.",
+        "Please enter the security code.",
+        "Can you confirm your personal information?",
+        "Please give me the number on the front of your card.",
+    ],
+)
+def test_a_request_for_secrets_is_found(secrets: SecretsGuard, text: str) -> None:
+    assert secrets.asks_for_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You can find your account number on your statement.",
+        "Please call the number on the back of your card.",
+        PHRASES["lost_card"],
+        "You can change your password online.",
+        "We offer a number of accounts, what a choice.",
+        "What can I do for you?",
+        "Which account would you like to open?",
+        "I can give you information about loans.",
+        "Please tell me what happened to your card.",
+        "",
+    ],
+)
+def test_talk_about_accounts_passes(secrets: SecretsGuard, text: str) -> None:
+    assert not secrets.asks_for_secrets(text)
 
 
 def test_an_answer_ends_after_two_sentences() -> None:
@@ -83,7 +183,7 @@ def test_a_repeated_sentence_ends_the_answer() -> None:
 async def spoken(*pieces: str) -> tuple[list[str], list[str]]:
     """The clauses spoken of a stream, and the guards that stepped in."""
     guarded: list[str] = []
-    aggregator = ClauseAggregator(FigureGuard(language.load("en")), INSTEAD, guarded.append)
+    aggregator = ClauseAggregator(language.load("en"), PHRASES.__getitem__, guarded.append)
     clauses = [aggregation.text for piece in pieces async for aggregation in aggregator.aggregate(piece)]
     if rest := await aggregator.flush():
         clauses.append(rest.text)
@@ -131,8 +231,27 @@ async def test_a_number_split_over_tokens_is_found() -> None:
     assert clauses == [INSTEAD]
 
 
+async def test_a_figure_split_over_clauses_is_found() -> None:
+    clauses, guarded = await spoken(*tokens("Please come back again, next week or so."))
+    assert clauses == ["Please come back again,", INSTEAD]
+    clauses, guarded = await spoken(*tokens("You will surely have it, next"), " week.")
+    assert (clauses[-1], guarded) == (INSTEAD, ["figures"])
+
+
+async def test_a_request_for_secrets_is_replaced_and_ends_the_answer() -> None:
+    clauses, guarded = await spoken(*tokens("Of course. What's your account number? I am waiting."))
+    assert clauses == ["Of course.", PHRASES["no_secrets"]]
+    assert guarded == ["secrets"]
+
+
+async def test_a_request_for_secrets_split_over_clauses_is_found() -> None:
+    clauses, _ = await spoken(*tokens("Please provide me with your name, address and account number."))
+    assert clauses[-1] == PHRASES["no_secrets"]
+    assert "account" not in " ".join(clauses[:-1])
+
+
 async def test_the_next_answer_starts_afresh() -> None:
-    aggregator = ClauseAggregator(FigureGuard(language.load("en")), INSTEAD, lambda _: None)
+    aggregator = ClauseAggregator(language.load("en"), PHRASES.__getitem__, lambda _: None)
     assert [a.text async for a in aggregator.aggregate("It is 5 euros. And more. ")] == [INSTEAD]
     assert await aggregator.flush() is None
     assert [a.text async for a in aggregator.aggregate("I can help. ")] == ["I can help."]

@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import SleepFrame, run_test
 
 from tellerline.pipeline.call import Call
+from tellerline.pipeline.frames import TransferFrame
 from tellerline.pipeline.gate import SpeechGate
 from tellerline.pipeline.timing import TurnClock
 
@@ -69,3 +70,15 @@ async def test_an_interruption_empties_the_gate() -> None:
         UserStartedSpeakingFrame(), speech(1), InterruptionFrame(), UserStoppedSpeakingFrame(), speech(2)
     )
     assert [mark for mark in heard if isinstance(mark, int)] == [2]
+
+
+async def test_a_transfer_outlives_an_interruption() -> None:
+    heard = await passed(
+        UserStartedSpeakingFrame(),
+        speech(1),
+        TransferFrame(),
+        InterruptionFrame(),
+        UserStoppedSpeakingFrame(),
+    )
+    assert heard[-2:] == ["UserStoppedSpeakingFrame", "TransferFrame"]
+    assert 1 not in heard

@@ -6,12 +6,13 @@ import pytest
 
 from tellerline import language
 from tellerline.pipeline import turns
-from tellerline.pipeline.turns import (
+from tellerline.pipeline.turn_events import (
     Abandon,
     Action,
     CheckTurn,
     Confirm,
     FinalizeRecognition,
+    Held,
     Interrupt,
     KeyPressed,
     PausePlayout,
@@ -22,11 +23,12 @@ from tellerline.pipeline.turns import (
     StartRecognition,
     StopRecognition,
     Transcript,
-    TurnTaking,
+    Unheld,
     Verdict,
     Window,
     Withdraw,
 )
+from tellerline.pipeline.turns import TurnTaking
 from tellerline.settings import CallLimits, TurnSettings
 
 
@@ -38,12 +40,14 @@ class Caller:
         self.now_ms = 0
         self.sequence = 0
         self.bot_has_floor = False
+        self.waits = False
 
     def _windows(self, ms: int, probability: float) -> list[Action]:
         actions: list[Action] = []
         for _ in range(round(ms / turns.WINDOW_MS)):
             self.now_ms += turns.WINDOW_MS
-            actions += self.taking.handle(Window(self.now_ms, probability, self.bot_has_floor))
+            window = Window(self.now_ms, probability, self.bot_has_floor, self.waits)
+            actions += self.taking.handle(window)
         for action in actions:
             if isinstance(action, FinalizeRecognition):
                 self.sequence = action.sequence
@@ -61,8 +65,14 @@ class Caller:
     def verdict(self, complete: bool) -> list[Action]:
         return self.taking.handle(Verdict(self.now_ms, self.sequence, complete))
 
+    def holds(self) -> list[Action]:
+        return self.taking.handle(Held())
+
+    def comes_back(self) -> list[Action]:
+        return self.taking.handle(Unheld())
+
     def key(self) -> list[Action]:
-        return self.taking.handle(KeyPressed(self.now_ms))
+        return self.taking.handle(KeyPressed())
 
 
 def kinds(actions: list[Action]) -> list[type[Action]]:
@@ -91,11 +101,11 @@ def test_a_question_is_answered(caller: Caller) -> None:
     caller.silence(320)
     assert caller.voice(96) == [StartRecognition(since_ms=320)]
     caller.voice(992)
-    assert caller.silence(32) == [FinalizeRecognition(1, last_sound_ms=1408)]
+    assert caller.silence(32) == [FinalizeRecognition(1)]
     assert caller.recognised("Tell me more.") == [Interrupt(), Speculate("Tell me more."), CheckTurn(1)]
     assert caller.verdict(complete=True) == []
     assert caller.silence(128) == []
-    assert caller.silence(64) == [StopRecognition(), Confirm("Tell me more.", last_sound_ms=1408)]
+    assert caller.silence(64) == [StopRecognition(), Confirm("Tell me more.")]
 
 
 def test_a_question_mark_needs_no_turn_model(caller: Caller) -> None:
@@ -117,8 +127,42 @@ def test_an_unfinished_sentence_waits_longer(caller: Caller) -> None:
     caller.silence(192)
     caller.recognised("I want a new")
     assert caller.verdict(complete=False) == []
-    assert caller.silence(640) == []
-    assert kinds(caller.silence(320)) == [StopRecognition, Confirm]
+    assert caller.silence(TurnSettings().incomplete_stop_ms - 256) == []
+    assert kinds(caller.silence(128)) == [StopRecognition, Confirm]
+
+
+@pytest.mark.parametrize(
+    "courtesy", ["Hello.", "Thank you.", "Okay, thanks.", "Yes.", "Good morning.", "Sorry?"]
+)
+def test_a_mere_courtesy_waits_for_more(caller: Caller, courtesy: str) -> None:
+    caller.voice(640)
+    caller.silence(192)
+    caller.recognised(courtesy)
+    caller.verdict(complete=True)
+    assert caller.silence(320) == []
+    assert kinds(caller.silence(64)) == [StopRecognition, Confirm]
+
+
+def test_what_follows_a_courtesy_is_answered_with_it(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(192)
+    caller.recognised("Thank you.")
+    caller.verdict(complete=True)
+    caller.silence(256)
+    assert caller.voice(96) == [Withdraw()]
+    caller.voice(320)
+    caller.silence(32)
+    caller.recognised("Thank you, goodbye.")
+    caller.verdict(complete=True)
+    assert caller.silence(192) == [StopRecognition(), Confirm("Thank you, goodbye.")]
+
+
+def test_a_goodbye_alone_is_answered_at_once(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(192)
+    caller.recognised("Goodbye.")
+    caller.silence(32)
+    assert kinds(caller.verdict(complete=True)) == [StopRecognition, Confirm]
 
 
 def test_a_hesitation_withdraws_the_guess_and_answers_the_whole(caller: Caller) -> None:
@@ -225,7 +269,7 @@ def test_a_word_among_backchannels_takes_the_floor(interrupting: Caller) -> None
 
 def test_the_bot_does_not_wait_for_a_slow_recogniser(interrupting: Caller) -> None:
     interrupting.voice(256)
-    actions = interrupting.silence(960)
+    actions = interrupting.silence(736)
     assert kinds(actions) == [FinalizeRecognition, ResumePlayout]
     assert kinds(interrupting.recognised("Stop it.")) == [Interrupt, Speculate, CheckTurn]
 
@@ -279,7 +323,7 @@ def test_a_key_in_silence_asks_for_nothing(caller: Caller) -> None:
 
 def test_a_dead_recogniser_apologises_once_an_utterance(interrupting: Caller) -> None:
     interrupting.voice(320)
-    failed = RecognitionFailed(interrupting.now_ms)
+    failed = RecognitionFailed()
     assert interrupting.taking.handle(failed) == [StopRecognition(), ResumePlayout(), Abandon("failed")]
     assert interrupting.voice(960) == []
     interrupting.silence(32)
@@ -305,3 +349,64 @@ def test_an_answer_starts_the_prompts_again(caller: Caller) -> None:
     caller.verdict(complete=True)
     caller.silence(320)
     assert caller.silence(16_200) == [PromptSilentCaller(False), PromptSilentCaller(False)]
+
+
+def test_a_caller_asked_to_wait_is_not_asked_whether_they_are_there(caller: Caller) -> None:
+    caller.waits = True
+    assert caller.silence(31_000) == []
+    caller.waits = False
+    assert kinds(caller.silence(8_100)) == [PromptSilentCaller]
+
+
+def test_a_hanging_recogniser_is_given_up(caller: Caller) -> None:
+    caller.voice(640)
+    assert kinds(caller.silence(6_200)) == [FinalizeRecognition, StopRecognition, Abandon]
+
+
+def test_a_failing_recogniser_takes_the_guess_with_it(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(64)
+    caller.recognised("Where is my")
+    failed = caller.taking.handle(RecognitionFailed())
+    assert failed == [StopRecognition(), Withdraw(), Abandon("failed")]
+
+
+# ---- hold
+
+
+def test_nobody_talks_to_a_caller_on_hold(caller: Caller) -> None:
+    caller.silence(4_000)
+    assert caller.holds() == []
+    assert caller.silence(60_000) == []
+    assert caller.voice(640) == []
+
+
+def test_a_caller_back_from_hold_has_all_their_time_again(caller: Caller) -> None:
+    caller.silence(17_000)
+    caller.holds()
+    caller.silence(60_000)
+    assert caller.comes_back() == []
+    assert caller.silence(7_900) == []
+    assert caller.silence(8_400) == [PromptSilentCaller(False), PromptSilentCaller(False)]
+
+
+def test_what_hold_cut_off_is_asked_for_again(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(64)
+    caller.recognised("I would like to")
+    assert caller.holds() == [StopRecognition(), Withdraw(), Abandon("held")]
+    assert caller.comes_back() == [Abandon("unheard")]
+    assert kinds(caller.voice(96)) == [StartRecognition]
+
+
+def test_a_sentence_paused_by_the_caller_goes_on_after_hold(interrupting: Caller) -> None:
+    interrupting.voice(256)
+    assert interrupting.holds() == [StopRecognition(), ResumePlayout()]
+    assert interrupting.comes_back() == []
+
+
+def test_a_late_text_does_nothing_on_hold(caller: Caller) -> None:
+    caller.voice(640)
+    caller.silence(64)
+    caller.holds()
+    assert caller.recognised("Where is my card?") == []
