@@ -30,7 +30,10 @@ def _shared_lane() -> Iterator[Lane]:
 @pytest.fixture
 def lane(_shared_lane: Lane) -> Iterator[Lane]:
     """A ready lane with no call, shared by the tests that leave it as they found it."""
+    logged = len(_shared_lane.log())
     yield _shared_lane
+    # Shown with a test that failed: a 503 says in the log what it was for.
+    print(_shared_lane.log()[logged:])
     assert _shared_lane.process.poll() is None, "the connector died"
     _shared_lane.wait_idle()
 

@@ -229,6 +229,8 @@ class Lane:
                 self.process.wait()
         self.server.close()
         self._log.close()
+        # Shown with a test that failed.
+        print(self.log())
         self._reserved.close()
 
     def _is_ready(self) -> bool:
