@@ -21,6 +21,8 @@ class Language:
     phrases: dict[str, str]
     # What the language model is told to be.
     prompt: str
+    # How it is to answer: pairs of what a caller says and a good answer, part of its prompt.
+    examples: tuple[tuple[str, str], ...]
     # Word lists, each explained in words.yml.
     backchannels: frozenset[str]
     floor_words: frozenset[str]
@@ -56,10 +58,12 @@ def load(code: str) -> Language:
             f"language: {code!r} is not one of ours; there is a folder for each under language/"
         )
     words: dict[str, list[Any]] = yaml.safe_load((folder / "words.yml").read_text(encoding="utf-8"))
+    examples: list[dict[str, str]] = yaml.safe_load((folder / "examples.yml").read_text(encoding="utf-8"))
     return Language(
         code=code,
         phrases=yaml.safe_load((folder / "phrases.yml").read_text(encoding="utf-8")),
         prompt=(folder / "prompt.md").read_text(encoding="utf-8").strip(),
+        examples=tuple((pair["caller"], pair["bot"]) for pair in examples),
         **{name: frozenset(str(word) for word in entries) for name, entries in words.items()},
     )
 

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tellerline import bootstrap
 from tellerline.errors import EngineUnavailable, LanguageModelError, SynthesisError
+from tellerline.language import Language
 from tellerline.rpc import engine_pb2 as pb
 from tellerline.rpc import engine_pb2_grpc as rpc
 
@@ -36,7 +37,7 @@ class Engine:
         self._model = rpc.LanguageModelStub(self._channel)
         self._synthesis = rpc.SynthesisStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
-        self._prompt = ""
+        self._prompt: list[pb.Message] = []
         self._prefix = ""
 
     async def close(self) -> None:
@@ -70,10 +71,21 @@ class Engine:
         except grpc.aio.AioRpcError as error:
             log.info("call %s: slot not released (%s); it lapses", call_id, error.code().name)
 
-    async def open_prefix(self, prompt: str, seconds: float = PREFIX_SECONDS) -> None:
-        """Evaluates the system prompt once; later generations share it. Raises EngineUnavailable."""
-        self._prompt = prompt
-        request = pb.OpenPrefixRequest(messages=[pb.Message(role="system", content=prompt)])
+    async def open_prefix(self, words: Language, seconds: float = PREFIX_SECONDS) -> None:
+        """Evaluates the prompt and its examples once; later generations share them.
+
+        Raises EngineUnavailable.
+        """
+        self._prompt = [pb.Message(role="system", content=words.prompt)]
+        for caller, bot in words.examples:
+            self._prompt += [
+                pb.Message(role="user", content=caller),
+                pb.Message(role="assistant", content=bot),
+            ]
+        await self._open_prefix(seconds)
+
+    async def _open_prefix(self, seconds: float) -> None:
+        request = pb.OpenPrefixRequest(messages=self._prompt)
         try:
             reply = await self._model.OpenPrefix(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
@@ -111,7 +123,7 @@ class Engine:
             finally:
                 stream.cancel()
             try:
-                await self.open_prefix(self._prompt, until - time.monotonic())
+                await self._open_prefix(until - time.monotonic())
             except EngineUnavailable as error:
                 raise LanguageModelError(str(error)) from error
 

@@ -216,7 +216,7 @@ async def _wait_for_engine(engine: Engine, words: language.Language) -> dict[str
     while True:
         try:
             if await engine.is_serving():
-                await engine.open_prefix(words.prompt)
+                await engine.open_prefix(words)
                 return await render(engine, words)
         except TellerlineError as error:
             log.warning("the engine is not ready: %s", error)
@@ -244,7 +244,7 @@ async def can_serve(engine: Engine, words: language.Language, serving: bool) -> 
         return False
     if not serving:
         try:
-            await engine.open_prefix(words.prompt)
+            await engine.open_prefix(words)
         except TellerlineError as error:
             log.warning("the engine has not taken the prompt: %s", error)
             return False

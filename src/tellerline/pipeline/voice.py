@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -79,7 +80,14 @@ class TurnModel:
     def __init__(self) -> None:
         self._analyzer = LocalSmartTurnAnalyzerV3(sample_rate=RATE_HZ, cpu_count=1)
         self._analyzer.set_sample_rate(RATE_HZ)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="smart-turn")
+        self._thread = ThreadPoolExecutor(
+            # Its verdict is wanted 200 ms after the last sound; the answer's first words are wanted at once.
+            # On Linux a nice value is a thread's own.
+            max_workers=1,
+            thread_name_prefix="smart-turn",
+            initializer=os.nice,
+            initargs=(10,),
+        )
 
     async def completeness(self, pcm: bytes) -> float:
         """Probability that the turn in `pcm` (S16LE, 8 kHz; its last 8 s count) is complete."""

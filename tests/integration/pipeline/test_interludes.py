@@ -9,6 +9,7 @@ import socket
 import struct
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -44,6 +45,8 @@ def played(line: Line) -> list[str]:
 async def test_nobody_is_talked_to_on_hold(pipeline_socket: Path) -> None:
     async with Line(pipeline_socket, uuid.uuid4().hex) as line:
         assert await line.bot_finishes() == PHRASES["greeting"]
+        # The breath after the last word is the bot's too.
+        await line.until(lambda: not line.playing)
         line.hold(True)
         sent = len(line.sent("audio"))
         # More than twice the patience of this pipeline.
@@ -118,7 +121,8 @@ async def test_a_transfer_is_not_lost_to_a_caller_who_says_thanks(staffed_socket
 async def test_a_caller_who_talks_on_is_let_go_at_the_limit(hasty_socket: Path, say: Say) -> None:
     talk = say("I have another question for you, and it is a rather long one.")
     async with Line(hasty_socket, uuid.uuid4().hex) as line:
-        line.say(talk * 5)
+        # For longer than this waits: only the limit can end it.
+        line.say(talk * 9)
         await line.until(lambda: bool(line.sent("hang_up")))
         assert line.sent("hang_up")[0].hang_up.reason == "too_long"
         await line.until(lambda: PHRASES["too_long"] in played(line))
@@ -170,10 +174,11 @@ async def test_a_stopped_engine_costs_a_turn_and_not_the_call(
 
 async def test_a_prefix_the_engine_has_forgotten_is_opened_again(engine_socket: Path) -> None:
     engine, other = Engine(engine_socket), Engine(engine_socket)
-    await engine.open_prefix("You are a helpful assistant.")
+    words = replace(language.load("en"), examples=())
+    await engine.open_prefix(words)
     # As many as it keeps: the first is the one that has to go.
     for number in range(llama._PREFIXES):
-        await other.open_prefix(f"{number}")
+        await other.open_prefix(replace(words, prompt=f"{number}", examples=()))
     messages = [engine_pb2.Message(role="user", content="Hello.")]
     answer = engine.generate("forgotten", 1, messages, engine_pb2.Sampling(max_tokens=4), 20)
     assert [text async for text in answer]

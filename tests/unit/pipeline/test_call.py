@@ -57,13 +57,13 @@ class _Restarted:
 
     def __init__(self) -> None:
         self.serves = True
-        self.prompts: list[str] = []
+        self.prompts: list[language.Language] = []
 
     async def is_serving(self) -> bool:
         return self.serves
 
-    async def open_prefix(self, prompt: str) -> None:
-        self.prompts.append(prompt)
+    async def open_prefix(self, words: language.Language) -> None:
+        self.prompts.append(words)
         if len(self.prompts) == 1:
             raise EngineUnavailable("engine: OpenPrefix failed (DEADLINE_EXCEEDED)")
 
@@ -75,6 +75,6 @@ async def test_a_lane_serves_once_the_engine_has_the_prompt() -> None:
     for _ in range(3):
         serving.append(await can_serve(engine, words, serving[-1]))
     assert serving[1:] == [False, True, True]
-    assert restarted.prompts == [words.prompt] * 2
+    assert restarted.prompts == [words] * 2
     restarted.serves = False
     assert not await can_serve(engine, words, True)

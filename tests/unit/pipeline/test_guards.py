@@ -261,3 +261,13 @@ async def test_the_next_answer_starts_afresh() -> None:
 
 async def test_markup_is_not_spoken() -> None:
     assert (await spoken("**Please** visit `us` 😀 soon"))[0] == ["Please visit us soon"]
+
+
+def test_what_the_model_is_taught_to_say_passes_the_guards() -> None:
+    words = language.load("en")
+    openings = [text for key, text in words.phrases.items() if key.startswith("opening_")]
+    taught = [bot for _, bot in words.examples] + [o for o in openings if o != words.phrases["opening_hours"]]
+    assert len(taught) > 20
+    for text in taught:
+        assert not FigureGuard(words).speaks_figures(text), text
+        assert not SecretsGuard(words).asks_for_secrets(text), text
