@@ -121,6 +121,11 @@ class Line:
 
     # ---- what was seen
 
+    @property
+    def playing(self) -> bool:
+        """Whether bot audio is waiting to be played."""
+        return bool(self._queue)
+
     def spoken(self) -> list[pb.BotSpoke]:
         """The bot's answers that ended."""
         return [event.bot_spoke for event in self.events if event.WhichOneof("event") == "bot_spoke"]
