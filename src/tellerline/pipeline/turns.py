@@ -52,6 +52,10 @@ WINDOW_MS = 32
 # Below this a window is silence. Silero's customary 0.35 is reached 110 ms after the last sound, 0.5 after
 # 84-105 ms, with hardly more dips inside speech (26 lines of Piper and 30 recordings of people, 8 kHz).
 SPEECH_PROBABILITY = 0.5
+# A first syllable and the breath after it make no text; a bot that goes on at once is heard over the rest.
+RESUME_SILENCE_MS = 300
+# How often the words of a caller who talks over the bot are asked for again when they are doubtful.
+OVERLAP_ASKS = 2
 # Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
 # Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; two words or
 # more at -0.1 to -0.5; but "Wait." at -0.9 and "Cancel." at -1.6.
@@ -87,6 +91,9 @@ class _Utterance:
     # The finalisation that asks for the words of speech over the bot.
     overlap_sequence: int | None = None
     overlap_heard_nothing: bool = False
+    overlap_asks: int = 0
+    # The last text meant nothing; the bot goes on when the silence after it lasts.
+    unheard: bool = False
     text: str | None = None
     speculated: str | None = None
     complete: bool | None = None
@@ -171,7 +178,8 @@ class TurnTaking:
         if self._utterance.paused_at_ms is None or self._utterance.open:
             return
         overlap_ms = window.at_ms - self._utterance.paused_at_ms
-        if self._utterance.overlap_sequence is None and overlap_ms >= OVERLAP_RECOGNITION_MS:
+        due_ms = OVERLAP_RECOGNITION_MS * (1 + self._utterance.overlap_asks)
+        if self._utterance.overlap_sequence is None and overlap_ms >= due_ms:
             self._utterance.last_sound_ms = window.at_ms
             finalize = self._finalize()
             self._utterance.overlap_sequence = finalize.sequence
@@ -185,11 +193,15 @@ class TurnTaking:
         if self._voiced >= self._start_windows:
             self.state = State.SPEECH
             self._utterance.text = None
+            self._utterance.unheard = False
             if self._utterance.speculated is not None:
                 self._utterance.speculated = None
                 yield Withdraw()
             return
         silence_ms = window.at_ms - self._utterance.last_sound_ms
+        if self._utterance.unheard and silence_ms >= RESUME_SILENCE_MS:
+            yield from self._give_up("unheard")
+            return
         if self._utterance.paused_at_ms is not None and silence_ms >= self._settings.resume_after_ms:
             self._utterance.paused_at_ms = None
             yield ResumePlayout()
@@ -213,8 +225,20 @@ class TurnTaking:
                 return
             if means_something:
                 yield from self._open_turn()
+            elif language.words(transcript.text) and self._utterance.overlap_asks < OVERLAP_ASKS:
+                # Cut in mid-word, a text is doubtful: the next one has more to go by.
+                self._utterance.overlap_asks += 1
+                self._utterance.overlap_sequence = None
             else:
                 self._utterance.overlap_heard_nothing = True
+            return
+        silence_ms = transcript.at_ms - self._utterance.last_sound_ms
+        if (
+            not means_something
+            and self._utterance.paused_at_ms is not None
+            and silence_ms < RESUME_SILENCE_MS
+        ):
+            self._utterance.unheard = True
             return
         if not means_something:
             yield from self._give_up("unheard")

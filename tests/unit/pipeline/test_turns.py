@@ -240,13 +240,35 @@ def test_words_take_the_floor(interrupting: Caller) -> None:
 def test_a_cough_or_a_backchannel_lets_the_bot_go_on(interrupting: Caller, heard: str) -> None:
     interrupting.voice(256)
     interrupting.silence(64)
-    assert interrupting.recognised(heard) == [StopRecognition(), ResumePlayout()]
+    assert interrupting.recognised(heard) == []
+    assert interrupting.silence(320) == [StopRecognition(), ResumePlayout()]
+
+
+def test_a_first_syllable_without_a_text_does_not_let_the_bot_in(interrupting: Caller) -> None:
+    interrupting.voice(128)
+    interrupting.silence(64)
+    assert interrupting.recognised("") == []
+    # The caller goes on: the bot stays silent, and the words take the floor.
+    assert ResumePlayout not in kinds(interrupting.voice(384))
+    interrupting.silence(64)
+    assert kinds(interrupting.recognised("How do I get a new card?"))[0] is Interrupt
+
+
+def test_words_cut_in_the_middle_are_asked_for_again(interrupting: Caller) -> None:
+    asked = [a for a in interrupting.voice(640) if isinstance(a, FinalizeRecognition)]
+    assert len(asked) == 1
+    assert interrupting.recognised("How do I g", avg_logprob=-1.3) == []
+    # Well past the patience for noise without words.
+    again = interrupting.voice(480)
+    assert kinds(again) == [FinalizeRecognition]
+    assert kinds(interrupting.recognised("How do I get a new")) == [Interrupt]
 
 
 def test_a_text_the_recogniser_doubts_lets_the_bot_go_on(interrupting: Caller) -> None:
     interrupting.voice(256)
     interrupting.silence(64)
-    assert interrupting.recognised("in my mom", avg_logprob=-1.3) == [StopRecognition(), ResumePlayout()]
+    assert interrupting.recognised("in my mom", avg_logprob=-1.3) == []
+    assert interrupting.silence(320) == [StopRecognition(), ResumePlayout()]
 
 
 def test_a_doubted_word_people_interrupt_with_takes_the_floor(interrupting: Caller) -> None:
