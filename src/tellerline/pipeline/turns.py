@@ -54,7 +54,7 @@ WINDOW_MS = 32
 SPEECH_PROBABILITY = 0.5
 # A first syllable and the breath after it make no text; a bot that goes on at once is heard over the rest.
 RESUME_SILENCE_MS = 300
-# How often the words of a caller who talks over the bot are asked for again when they are doubtful.
+# How often the words of a caller who talks over the bot are asked for again when they came to nothing.
 OVERLAP_ASKS = 2
 # Over the bot, a text the recogniser itself doubts is noise, unless it holds a word people interrupt with.
 # Measured with tiny.en: "mm-hmm" comes out as "in my mom." at -1.0, "uh-huh" as "Oh" at -1.8; two words or
@@ -225,8 +225,8 @@ class TurnTaking:
                 return
             if means_something:
                 yield from self._open_turn()
-            elif language.words(transcript.text) and self._utterance.overlap_asks < OVERLAP_ASKS:
-                # Cut in mid-word, a text is doubtful: the next one has more to go by.
+            elif self._utterance.overlap_asks < OVERLAP_ASKS:
+                # Half a second of speech, cut in mid-word, is often no text yet: the next has more to go by.
                 self._utterance.overlap_asks += 1
                 self._utterance.overlap_sequence = None
             else:
