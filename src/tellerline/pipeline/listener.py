@@ -146,7 +146,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             if self._utterance is not None:
                 self._utterance.audio(window)
             probability = self._voice.probability(window)
-            if probability >= turns.SPEECH_PROBABILITY and self._call.echo.explains(window, self._heard_ms):
+            if self._taking.bot_may_echo and self._call.echo.explains(window, self._heard_ms):
                 probability = 0.0
             self._call.heard_ms = self._heard_ms
             self._handle(

@@ -71,8 +71,11 @@ class Conversations(rpc.ConversationServicer):
         """Streams what is said, where the site allows it."""
         if not self._settings.allow_watch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "watching is off: set allow_watch")
-        async for event in self._watchers.watch(request.sip_call_id):
-            yield event
+        with self._watchers.watch(request.sip_call_id) as events:
+            # From here on nothing is missed; a watcher may wait for this before it lets a call begin.
+            await context.send_initial_metadata(())
+            while True:
+                yield await events.get()
 
     async def Converse(
         self, requests: AsyncIterator[pb.FromConnector], context: grpc.aio.ServicerContext

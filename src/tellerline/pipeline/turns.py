@@ -117,6 +117,18 @@ class TurnTaking:
         self._lost_to_hold = False
         self._utterance = _Utterance()
 
+    @property
+    def bot_may_echo(self) -> bool:
+        """Whether soft sound may be the bot's echo: not while an utterance keeps the bot silent.
+
+        Its soft syllables lie 20-30 dB below the bot's voice a moment before; taken for echo they are a
+        silence in mid-sentence, which ended turns ("Can I ask? ...you something else.").
+        """
+        if self.state is State.IDLE:
+            return True
+        utterance = self._utterance
+        return utterance.bot_had_floor and not utterance.open and utterance.paused_at_ms is None
+
     def handle(self, event: Event) -> list[Action]:
         """What to do now that `event` has happened."""
         match event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 from tellerline.rpc import conversation_pb2 as pb
 
@@ -25,12 +25,12 @@ class Watchers:
                 with contextlib.suppress(asyncio.QueueFull):
                     queue.put_nowait(event)
 
-    async def watch(self, sip_call_id: str) -> AsyncIterator[pb.ConversationEvent]:
-        """Events of one call, or of all when `sip_call_id` is empty, until the iterator is closed."""
+    @contextlib.contextmanager
+    def watch(self, sip_call_id: str) -> Iterator[asyncio.Queue[pb.ConversationEvent]]:
+        """A queue of the events of one call, or of all when `sip_call_id` is empty, from now on."""
         queue: asyncio.Queue[pb.ConversationEvent] = asyncio.Queue(QUEUED_EVENTS)
         self._queues[queue] = sip_call_id
         try:
-            while True:
-                yield await queue.get()
+            yield queue
         finally:
             del self._queues[queue]

@@ -66,6 +66,8 @@ class Watcher:
             try:
                 await asyncio.wait_for(channel.channel_ready(), 2.0)
                 stream = stub.Watch(pb.WatchRequest())
+                # The pipeline sends these once it has us among its watchers.
+                await stream.initial_metadata()
                 ready.set()
                 async for event in stream:
                     self.events[event.sip_call_id].append(event)

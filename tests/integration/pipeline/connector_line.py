@@ -54,6 +54,7 @@ class Line:
         admitted = await self._stub.Admit(pb.AdmitRequest(call_id=self._call_id), timeout=5)
         assert admitted.admitted, admitted.reason
         self._watch = self._stub.Watch(pb.WatchRequest(sip_call_id=self._call_id))
+        await self._watch.initial_metadata()
         self._stream = self._stub.Converse(self._outgoing())
         self._tasks = [
             asyncio.create_task(work) for work in (self._read(), self._tick(), self._read_events())

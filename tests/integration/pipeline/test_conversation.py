@@ -70,6 +70,16 @@ async def test_an_interruption_keeps_what_was_played(line: Line, say: Say) -> No
     assert outcomes(line)[:2] == ["PAUSED", "FLUSHED"]
 
 
+async def test_soft_syllables_over_the_bot_are_no_end_of_turn(line: Line, say: Say) -> None:
+    # "ask you" lies 25 dB below the bot for 160 ms.
+    question = say("Can I ask you something else?")
+    async with line:
+        await line.until(lambda: len(line.played) > 16000)
+        line.say(question)
+        await line.until(lambda: bool(line.heard()))
+    assert normalised(line.heard()[0]).endswith("something else")
+
+
 def hum() -> bytes:
     """0.4 s of a sung vowel: a voice to Silero (0.8), no word to a recogniser."""
     t = np.arange(3200) / 8000
