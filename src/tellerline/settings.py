@@ -49,6 +49,28 @@ class Monitoring(Concern):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Tls(Concern):
+    """Mutual TLS between hosts; unix sockets need none. PEM files, read again when they change."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+    # Common names of the peers this daemon talks to; anybody else is refused.
+    peers: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+# "unix:/run/tellerline/session.sock" or "host:port".
+Address = Annotated[str, Field(pattern=r"^(unix:/.+|[^:/\s]+:\d{1,5})$")]
+
+
+class ServiceAddresses(Concern):
+    """Where the instances of one service listen; any of them will do, the next is tried when one is away."""
+
+    addresses: Annotated[tuple[Address, ...], Field(min_length=1)]
+    # For addresses that are not unix sockets.
+    tls: Tls | None = None
+
+
 # ---- engine -----------------------------------------------------------------------
 
 
@@ -139,7 +161,15 @@ class PipelineSettings(Concern):
 
     socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
     engine_socket: SocketPath = Path("/run/tellerline/engine@cpu.sock")
-    language: Literal["en"] = "en"
+    # The language a call starts in; `languages_by_number` overrules it by the number called.
+    language: Literal["en", "tr"] = "en"
+    languages_by_number: dict[str, Literal["en", "tr"]] = {}
+    # None: no bank behind the voice; callers are answered, and nothing is looked up.
+    banking: ServiceAddresses | None = None
+    # None: nothing is kept of conversations, and a call that is taken over starts anew.
+    session: ServiceAddresses | None = None
+    # Facts on their way to the session service; survives any crash.
+    spool: Path = Path("/var/lib/tellerline/pipeline@cpu-0/spool")
     turns: TurnSettings = TurnSettings()
     limits: CallLimits = CallLimits()
     # SIP URI callers who ask for a person are sent to; None: a phrase says nobody is free.
@@ -173,6 +203,15 @@ class SipSettings(Concern):
     nameservers: Annotated[tuple[IPv4Address, ...], Field(min_length=1)] = (IPv4Address("127.0.0.1"),)
 
 
+class RecordingSettings(Concern):
+    """Encrypted recordings of consenting callers."""
+
+    folder: Path = Path("/var/lib/tellerline/recordings")
+    # File (a systemd credential) of the site's key, 32 bytes in base64: wraps each call's own key.
+    site_key: Path
+    key_id: str = "1"
+
+
 class ConnectorSettings(Concern):
     """`tellerline connector`: SIP dialogs and RTP of one lane."""
 
@@ -183,11 +222,108 @@ class ConnectorSettings(Concern):
     # Pre-rendered phrases (8 kHz mono WAV): apology.wav, goodbye.wav.
     phrases: Path = Path("/var/lib/tellerline/phrases/en")
     lane: str = "cpu-0"
+    # None: dark input is refused, so no PIN is asked for.
+    banking: ServiceAddresses | None = None
+    # None: call records stay in the spool.
+    session: ServiceAddresses | None = None
+    # None: nothing is recorded.
+    recording: RecordingSettings | None = None
     sip: SipSettings = SipSettings()
     # How long SIGTERM waits for running calls before BYE.
     drain_seconds: Annotated[float, Field(ge=0)] = 120.0
     # A call whose pipeline died waits this long for it before a polite end.
     reattach_seconds: Annotated[float, Field(gt=0)] = 10.0
+    monitoring: Monitoring = Monitoring()
+
+
+# ---- session and banking ------------------------------------------------------------
+
+
+class DatabaseSettings(Concern):
+    """PostgreSQL 15 or later, as this daemon's own role."""
+
+    # libpq: "host=db1,db2 target_session_attrs=read-write dbname=tellerline user=tellerline_session".
+    dsn: str
+    # File (a systemd credential) with the password; None: peer or certificate authentication.
+    password: Path | None = None
+    pool_max: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class RedisSettings(Concern):
+    """Redis 7.0 or later; holds only what can be rebuilt."""
+
+    # "redis://host:6379/0", "rediss://..." or "unix:///run/redis/redis.sock".
+    url: str
+    user: str | None = None
+    password: Path | None = None
+    # Redis Sentinel: "host:port" each; the url then gives only the database, and `sentinel_name` the primary.
+    sentinels: tuple[str, ...] = ()
+    sentinel_name: str | None = None
+
+
+class RetentionSettings(Concern):
+    """How long what is kept. Days."""
+
+    transcripts_days: Annotated[int, Field(ge=1)] = 90
+    calls_days: Annotated[int, Field(ge=1)] = 3650
+    recordings_days: Annotated[int, Field(ge=1)] = 180
+    every_hours: Annotated[float, Field(gt=0)] = 24.0
+
+
+class SessionSettings(Concern):
+    """`tellerline session`: calls, turns and audit; live calls and conversation context."""
+
+    listen: Address = "unix:/run/tellerline/session.sock"
+    tls: Tls | None = None
+    database: DatabaseSettings
+    redis: RedisSettings
+    # File with the key of the audit chain and of pseudonyms, 32 bytes in base64.
+    audit_key: Path
+    # Signed heads of the audit chain are kept here too, so that a cut tail shows.
+    audit_heads: Path = Path("/var/lib/tellerline/audit-heads")
+    context_ttl_seconds: Annotated[int, Field(ge=60)] = 3600
+    retention: RetentionSettings = RetentionSettings()
+    monitoring: Monitoring = Monitoring()
+
+
+class BankSettings(Concern):
+    """The bank's own system, as docs/bank-api.yaml describes it."""
+
+    base_url: str
+    # File with the bearer token; None: none is sent.
+    token: Path | None = None
+    # PEM file of the authority that signed the bank's certificate; None: the system's.
+    authority: Path | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    breaker_half_open_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+
+class TransferLimits(Concern):
+    """What one customer may move by telephone. Minor units of the bank's currency."""
+
+    per_call: Annotated[int, Field(ge=0)] = 100_000
+    per_day: Annotated[int, Field(ge=0)] = 200_000
+
+
+class BankingSettings(Concern):
+    """`tellerline banking`: authorisation and the bank's interfaces."""
+
+    listen: Address = "unix:/run/tellerline/banking.sock"
+    # Connectors bring secret digits here; a socket (and a peer list) of its own.
+    secrets_listen: Address = "unix:/run/tellerline/banking-secrets.sock"
+    tls: Tls | None = None
+    secrets_tls: Tls | None = None
+    database: DatabaseSettings
+    redis: RedisSettings
+    bank: BankSettings
+    audit_key: Path
+    audit_heads: Path = Path("/var/lib/tellerline/audit-heads")
+    limits: TransferLimits = TransferLimits()
+    # PSD2 RTS 2018/389 Art. 4(3): at most five consecutive failures, at most five idle minutes.
+    attempts: Annotated[int, Field(ge=1, le=5)] = 5
+    idle_seconds: Annotated[int, Field(ge=10, le=300)] = 300
+    quote_seconds: Annotated[int, Field(ge=10, le=600)] = 120
     monitoring: Monitoring = Monitoring()
 
 

@@ -50,7 +50,7 @@ class FromConnector(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., audio: _Optional[_Union[CallerAudio, _Mapping]] = ..., digit: _Optional[_Union[Digit, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., dark_input_result: _Optional[_Union[DarkInputResult, _Mapping]] = ..., transfer_progress: _Optional[_Union[TransferProgress, _Mapping]] = ..., caller_hung_up: _Optional[_Union[CallerHungUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
-    __slots__ = ("resume", "attempt", "sip_call_id", "caller", "called", "telephone_event", "answered_ns")
+    __slots__ = ("resume", "attempt", "sip_call_id", "caller", "called", "telephone_event", "answered_ns", "dark_request_id", "recording")
     RESUME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     SIP_CALL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,8 @@ class Attach(_message.Message):
     CALLED_FIELD_NUMBER: _ClassVar[int]
     TELEPHONE_EVENT_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_NS_FIELD_NUMBER: _ClassVar[int]
+    DARK_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
     resume: bool
     attempt: int
     sip_call_id: str
@@ -65,7 +67,9 @@ class Attach(_message.Message):
     called: str
     telephone_event: bool
     answered_ns: int
-    def __init__(self, resume: _Optional[bool] = ..., attempt: _Optional[int] = ..., sip_call_id: _Optional[str] = ..., caller: _Optional[str] = ..., called: _Optional[str] = ..., telephone_event: _Optional[bool] = ..., answered_ns: _Optional[int] = ...) -> None: ...
+    dark_request_id: int
+    recording: bool
+    def __init__(self, resume: _Optional[bool] = ..., attempt: _Optional[int] = ..., sip_call_id: _Optional[str] = ..., caller: _Optional[str] = ..., called: _Optional[str] = ..., telephone_event: _Optional[bool] = ..., answered_ns: _Optional[int] = ..., dark_request_id: _Optional[int] = ..., recording: _Optional[bool] = ...) -> None: ...
 
 class CallerAudio(_message.Message):
     __slots__ = ("pcm", "first_sample", "played_samples", "captured_ns")
@@ -138,7 +142,7 @@ class Heartbeat(_message.Message):
     def __init__(self, sent_ns: _Optional[int] = ...) -> None: ...
 
 class ToConnector(_message.Message):
-    __slots__ = ("call_id", "turn_id", "attached", "audio", "pause", "resume", "flush", "dark_input", "transfer", "hang_up", "heartbeat")
+    __slots__ = ("call_id", "turn_id", "attached", "audio", "pause", "resume", "flush", "dark_input", "transfer", "hang_up", "heartbeat", "menu_input", "recording")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +154,8 @@ class ToConnector(_message.Message):
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     HANG_UP_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    MENU_INPUT_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     turn_id: int
     attached: Attached
@@ -161,7 +167,19 @@ class ToConnector(_message.Message):
     transfer: Transfer
     hang_up: HangUp
     heartbeat: Heartbeat
-    def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., audio: _Optional[_Union[BotAudio, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., flush: _Optional[_Union[Flush, _Mapping]] = ..., dark_input: _Optional[_Union[DarkInputRequest, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., hang_up: _Optional[_Union[HangUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    menu_input: MenuInput
+    recording: Recording
+    def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., audio: _Optional[_Union[BotAudio, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., flush: _Optional[_Union[Flush, _Mapping]] = ..., dark_input: _Optional[_Union[DarkInputRequest, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., hang_up: _Optional[_Union[HangUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., menu_input: _Optional[_Union[MenuInput, _Mapping]] = ..., recording: _Optional[_Union[Recording, _Mapping]] = ...) -> None: ...
+
+class MenuInput(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Recording(_message.Message):
+    __slots__ = ("wanted",)
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    wanted: bool
+    def __init__(self, wanted: _Optional[bool] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ()
@@ -236,7 +254,7 @@ class WatchRequest(_message.Message):
     def __init__(self, sip_call_id: _Optional[str] = ...) -> None: ...
 
 class ConversationEvent(_message.Message):
-    __slots__ = ("call_id", "sip_call_id", "turn_id", "at_ns", "attached", "caller_heard", "bot_spoke", "turn_timed", "barge_in", "digit", "ended")
+    __slots__ = ("call_id", "sip_call_id", "turn_id", "at_ns", "attached", "caller_heard", "bot_spoke", "turn_timed", "barge_in", "digit", "ended", "understood", "dark_input", "bank_asked")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     SIP_CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +266,9 @@ class ConversationEvent(_message.Message):
     BARGE_IN_FIELD_NUMBER: _ClassVar[int]
     DIGIT_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
+    UNDERSTOOD_FIELD_NUMBER: _ClassVar[int]
+    DARK_INPUT_FIELD_NUMBER: _ClassVar[int]
+    BANK_ASKED_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     sip_call_id: str
     turn_id: int
@@ -259,7 +280,32 @@ class ConversationEvent(_message.Message):
     barge_in: BargeIn
     digit: Digit
     ended: CallEnded
-    def __init__(self, call_id: _Optional[str] = ..., sip_call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., at_ns: _Optional[int] = ..., attached: _Optional[_Union[Attach, _Mapping]] = ..., caller_heard: _Optional[_Union[CallerHeard, _Mapping]] = ..., bot_spoke: _Optional[_Union[BotSpoke, _Mapping]] = ..., turn_timed: _Optional[_Union[TurnTimed, _Mapping]] = ..., barge_in: _Optional[_Union[BargeIn, _Mapping]] = ..., digit: _Optional[_Union[Digit, _Mapping]] = ..., ended: _Optional[_Union[CallEnded, _Mapping]] = ...) -> None: ...
+    understood: Understood
+    dark_input: DarkInputResult
+    bank_asked: BankAsked
+    def __init__(self, call_id: _Optional[str] = ..., sip_call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., at_ns: _Optional[int] = ..., attached: _Optional[_Union[Attach, _Mapping]] = ..., caller_heard: _Optional[_Union[CallerHeard, _Mapping]] = ..., bot_spoke: _Optional[_Union[BotSpoke, _Mapping]] = ..., turn_timed: _Optional[_Union[TurnTimed, _Mapping]] = ..., barge_in: _Optional[_Union[BargeIn, _Mapping]] = ..., digit: _Optional[_Union[Digit, _Mapping]] = ..., ended: _Optional[_Union[CallEnded, _Mapping]] = ..., understood: _Optional[_Union[Understood, _Mapping]] = ..., dark_input: _Optional[_Union[DarkInputResult, _Mapping]] = ..., bank_asked: _Optional[_Union[BankAsked, _Mapping]] = ...) -> None: ...
+
+class Understood(_message.Message):
+    __slots__ = ("intent", "probability", "by")
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    intent: str
+    probability: float
+    by: str
+    def __init__(self, intent: _Optional[str] = ..., probability: _Optional[float] = ..., by: _Optional[str] = ...) -> None: ...
+
+class BankAsked(_message.Message):
+    __slots__ = ("operation", "outcome", "took_ms", "speculative")
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    TOOK_MS_FIELD_NUMBER: _ClassVar[int]
+    SPECULATIVE_FIELD_NUMBER: _ClassVar[int]
+    operation: str
+    outcome: str
+    took_ms: int
+    speculative: bool
+    def __init__(self, operation: _Optional[str] = ..., outcome: _Optional[str] = ..., took_ms: _Optional[int] = ..., speculative: _Optional[bool] = ...) -> None: ...
 
 class CallerHeard(_message.Message):
     __slots__ = ("text", "final", "avg_logprob", "no_speech_prob")

@@ -73,6 +73,7 @@ class ConversationServicer:
     def Watch(self, request, context):
         """What is being said, for the operator's terminal. Refused unless the site allows it:
         it carries transcripts. The only RPC without a deadline: it lasts as long as somebody watches.
+        Its initial metadata is sent once nothing more can be missed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

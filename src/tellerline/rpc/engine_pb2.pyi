@@ -181,7 +181,7 @@ class GenerateEnd(_message.Message):
     def __init__(self, finish_reason: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ..., generated_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., queued_ms: _Optional[int] = ...) -> None: ...
 
 class SynthesizeRequest(_message.Message):
-    __slots__ = ("call_id", "turn_id", "text", "voice", "speed", "fixed_phrase", "rate_hz")
+    __slots__ = ("call_id", "turn_id", "text", "voice", "speed", "fixed_phrase", "rate_hz", "language")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +189,7 @@ class SynthesizeRequest(_message.Message):
     SPEED_FIELD_NUMBER: _ClassVar[int]
     FIXED_PHRASE_FIELD_NUMBER: _ClassVar[int]
     RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     turn_id: int
     text: str
@@ -196,7 +197,8 @@ class SynthesizeRequest(_message.Message):
     speed: float
     fixed_phrase: bool
     rate_hz: int
-    def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., text: _Optional[str] = ..., voice: _Optional[str] = ..., speed: _Optional[float] = ..., fixed_phrase: _Optional[bool] = ..., rate_hz: _Optional[int] = ...) -> None: ...
+    language: str
+    def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., text: _Optional[str] = ..., voice: _Optional[str] = ..., speed: _Optional[float] = ..., fixed_phrase: _Optional[bool] = ..., rate_hz: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class SynthesizeReply(_message.Message):
     __slots__ = ("call_id", "turn_id", "pcm", "words", "cached")
@@ -221,3 +223,29 @@ class SpokenWord(_message.Message):
     start_ms: int
     end_ms: int
     def __init__(self, text: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ...) -> None: ...
+
+class RouteRequest(_message.Message):
+    __slots__ = ("call_id", "turn_id", "text", "language")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    turn_id: int
+    text: str
+    language: str
+    def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+
+class RouteReply(_message.Message):
+    __slots__ = ("guesses",)
+    GUESSES_FIELD_NUMBER: _ClassVar[int]
+    guesses: _containers.RepeatedCompositeFieldContainer[IntentGuess]
+    def __init__(self, guesses: _Optional[_Iterable[_Union[IntentGuess, _Mapping]]] = ...) -> None: ...
+
+class IntentGuess(_message.Message):
+    __slots__ = ("intent", "probability")
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    intent: str
+    probability: float
+    def __init__(self, intent: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...

@@ -423,3 +423,82 @@ class Synthesis:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class RouterStub:
+    """---- understanding ----------------------------------------------------------------
+
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Route = channel.unary_unary(
+                '/tellerline.v1.Router/Route',
+                request_serializer=tellerline_dot_rpc_dot_engine__pb2.RouteRequest.SerializeToString,
+                response_deserializer=tellerline_dot_rpc_dot_engine__pb2.RouteReply.FromString,
+                _registered_method=True)
+
+
+class RouterServicer:
+    """---- understanding ----------------------------------------------------------------
+
+    """
+
+    def Route(self, request, context):
+        """Which of the known intents a caller's words mean.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RouterServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Route': grpc.unary_unary_rpc_method_handler(
+                    servicer.Route,
+                    request_deserializer=tellerline_dot_rpc_dot_engine__pb2.RouteRequest.FromString,
+                    response_serializer=tellerline_dot_rpc_dot_engine__pb2.RouteReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'tellerline.v1.Router', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('tellerline.v1.Router', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Router:
+    """---- understanding ----------------------------------------------------------------
+
+    """
+
+    @staticmethod
+    def Route(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tellerline.v1.Router/Route',
+            tellerline_dot_rpc_dot_engine__pb2.RouteRequest.SerializeToString,
+            tellerline_dot_rpc_dot_engine__pb2.RouteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
