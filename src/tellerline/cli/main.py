@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -20,23 +22,41 @@ _COMMANDS = {
     "engine": "tellerline.cli.daemons:engine",
     "pipeline": "tellerline.cli.daemons:pipeline",
     "connector": "tellerline.cli.daemons:connector",
+    "session": "tellerline.cli.daemons:session",
+    "banking": "tellerline.cli.daemons:banking",
+    "sandbox-bank": "tellerline.cli.sandbox_bank:sandbox_bank",
+    "migrate": "tellerline.cli.migrate:migrate",
+    "calls": "tellerline.cli.calls:calls",
+    "audit": "tellerline.cli.audit:audit",
+    "erase": "tellerline.cli.erase:erase",
+    "retention": "tellerline.cli.retention:retention",
+    "recordings": "tellerline.cli.recordings:recordings",
+    "eval": "tellerline.cli.eval:evaluate",
 }
 
 
-class _LazyGroup(click.Group):
+class LazyGroup(click.Group):
+    """A group whose commands are imported when used, from a table of name → module:attribute."""
+
+    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        """The names of the table, in its order."""
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        """Imports the command `cmd_name`."""
+        if cmd_name not in self._table:
             return None
-        module, attribute = _COMMANDS[cmd_name].split(":")
+        module, attribute = self._table[cmd_name].split(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
 
-@click.group(cls=_LazyGroup)
+@click.group(cls=LazyGroup, table=_COMMANDS)
 @click.version_option(package_name="tellerline")
 def cli() -> None:
     """Tellerline: a bank's telephone teller in a box."""
