@@ -69,3 +69,25 @@ class ScenarioError(TellerlineError):
     """A robot scenario file is wrong; the message names the line and what would be right."""
 
     code = "scenario"
+
+
+class BankUnavailable(TellerlineError):
+    """The bank could not be asked, or gave no usable answer. Nothing was done, or asking again does no harm."""
+
+    code = "bank_unavailable"
+
+
+class BankInDoubt(TellerlineError):
+    """An order may or may not have reached the bank: it is asked by the same key, and never told again."""
+
+    code = "bank_in_doubt"
+
+
+class BankRefusal(TellerlineError):
+    """The bank says no; `reason` is a tellerline.banking.model.RefusalReason."""
+
+    code = "bank_refusal"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the bank refuses: {reason}")
+        self.reason = reason
