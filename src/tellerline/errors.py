@@ -72,7 +72,7 @@ class ScenarioError(TellerlineError):
 
 
 class BankUnavailable(TellerlineError):
-    """The bank could not be asked, or gave no usable answer. Nothing was done, or asking again does no harm."""
+    """The bank could not be asked, or gave no usable answer; asking again does no harm."""
 
     code = "bank_unavailable"
 

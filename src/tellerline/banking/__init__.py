@@ -1,1 +1,1 @@
-"""The bank behind the voice: authorisation, limits, orders of money, and the port to the bank's own system."""
+"""The bank behind the voice: authorisation, limits, orders of money, and the port to the bank."""

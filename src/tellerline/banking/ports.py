@@ -96,5 +96,5 @@ class Bank(Protocol):
         ...
 
     async def branches(self, place: str = "") -> tuple[model.Branch, ...]:
-        """Branches in or near `place`, the nearest first; the main branch for "", none for an unknown place."""
+        """Branches in or near `place`, nearest first; the main branch for "", none for an unknown place."""
         ...
