@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from string import Formatter
 from typing import Any
 
 import yaml
@@ -19,6 +20,8 @@ class Language:
     code: str
     # Fixed phrases by key.
     phrases: dict[str, str]
+    # What is said with slots in it, by key: clauses, the first of them a fixed one where it can be.
+    templates: dict[str, tuple[str, ...]]
     # What the language model is told to be.
     prompt: str
     # How it is to answer: pairs of what a caller says and a good answer, part of its prompt.
@@ -57,15 +60,36 @@ def load(code: str) -> Language:
         raise SettingsError(
             f"language: {code!r} is not one of ours; there is a folder for each under language/"
         )
-    words: dict[str, list[Any]] = yaml.safe_load((folder / "words.yml").read_text(encoding="utf-8"))
-    examples: list[dict[str, str]] = yaml.safe_load((folder / "examples.yml").read_text(encoding="utf-8"))
+    words: dict[str, list[Any]] = data(code, "words")
+    examples: list[dict[str, str]] = data(code, "examples")
     return Language(
         code=code,
-        phrases=yaml.safe_load((folder / "phrases.yml").read_text(encoding="utf-8")),
+        phrases=data(code, "phrases"),
+        templates={key: tuple(clauses) for key, clauses in data(code, "templates").items()},
         prompt=(folder / "prompt.md").read_text(encoding="utf-8").strip(),
         examples=tuple((pair["caller"], pair["bot"]) for pair in examples),
         **{name: frozenset(str(word) for word in entries) for name, entries in words.items()},
     )
+
+
+@cache
+def data(code: str, name: str) -> Any:
+    """What language/<code>/<name>.yml holds; an empty dict where there is no such file."""
+    file = resources.files(__name__) / code / f"{name}.yml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
+
+
+def clauses(code: str, key: str, **slots: str) -> tuple[str, ...]:
+    """Template `key` in language `code`, its slots ("{amount}") filled with words from language/speech.py.
+
+    A clause all of whose slots are empty is left out. Raises KeyError for a template or slot unknown.
+    """
+    filled = []
+    for clause in load(code).templates[key]:
+        names = [name for _, name, _, _ in Formatter().parse(clause) if name]
+        if not names or any(slots[name] for name in names):
+            filled.append(clause.format(**slots))
+    return tuple(filled)
 
 
 def words(text: str) -> list[str]:
@@ -74,4 +98,4 @@ def words(text: str) -> list[str]:
     return [word.strip("'-") for word in cleaned.split() if word.strip("'-")]
 
 
-__all__ = ["Language", "load", "words"]
+__all__ = ["Language", "clauses", "data", "load", "words"]
