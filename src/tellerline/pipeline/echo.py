@@ -7,7 +7,11 @@ It admits every call and plays the caller's audio back. The number called makes 
     hangup    HangUp after one second
     goodbye   one second of tone, then HangUp(after_playout)
     transfer  Transfer to `transfer_target` after one second, hang-up when the transfer succeeded
-    pin       asks for four digits of dark input after one second
+    pin       asks for four digits of dark input after one second, and for a menu once they are checked
+    secret    asks for twelve digits of dark input at once, and again whenever they were checked
+    record    has the call recorded; its first digit stops the recording, its second resumes it
+
+Keys go up in all of them but the two that ask for dark input: a menu is declared right after `Attached`.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.5
 SCRIPT_DELAY_SECONDS = 1.0
 RATE_HZ = 8000
+# What a transfer carries in User-to-User.
+REFERENCE = "echo-1"
 
 
 def _tone(seconds: float, tone_hz: float = 440.0) -> bytes:
@@ -51,7 +57,9 @@ class _Call:
         self.transfer_target = transfer_target
         self.echoes = True
         self.digits = 0
-        self.call_id = ""
+        # request_id of the last dark input.
+        self.asked = 0
+        self.call_id = self.called = ""
 
     def send(self, **command: Any) -> None:
         self.down.put_nowait(pb.ToConnector(call_id=self.call_id, **command))
@@ -61,28 +69,61 @@ class _Call:
             self.send(heartbeat=pb.Heartbeat(sent_ns=time.monotonic_ns()))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def script(self, called: str) -> None:
+    async def script(self, attach: pb.Attach) -> None:
         """Does what the called number asks for."""
         await asyncio.sleep(SCRIPT_DELAY_SECONDS)
+        called = attach.called
+        if attach.dark_request_id:
+            return
         if called == "hangup":
             self.send(hang_up=pb.HangUp(reason="goodbye"))
         elif called == "goodbye":
             self.send(audio=pb.BotAudio(pcm=_tone(1.0), kind=pb.BotAudio.SPEECH))
             self.send(hang_up=pb.HangUp(reason="goodbye", after_playout=True))
         elif called == "transfer" and self.transfer_target:
-            self.send(transfer=pb.Transfer(request_id=1, target=self.transfer_target))
+            transfer = pb.Transfer(request_id=1, target=self.transfer_target, user_to_user=REFERENCE)
+            self.send(transfer=transfer)
         elif called == "pin":
-            request = pb.DarkInputRequest(
-                request_id=1, purpose="pin", min_digits=4, max_digits=4, timeout_ms=5000
-            )
-            self.send(dark_input=request)
+            self.ask(4)
+
+    def ask(self, digits: int) -> None:
+        """Asks for a secret; what is heard meanwhile is silence, and echoing it would count as a prompt."""
+        self.asked += 1
+        self.echoes = False
+        request = pb.DarkInputRequest(
+            request_id=self.asked, purpose="pin", min_digits=digits, max_digits=digits, timeout_ms=5000
+        )
+        self.send(dark_input=request)
 
     def attach(self, message: pb.FromConnector) -> None:
+        """Takes the call; declares what its keys are for before anything is said."""
         self.call_id = message.call_id
-        called = message.attach.called
-        self.echoes = called not in ("silent", "hangup", "goodbye")
+        self.called = message.attach.called
+        self.asked = message.attach.dark_request_id
+        self.echoes = self.called not in ("silent", "hangup", "goodbye") and not self.asked
         self.send(attached=pb.Attached())
-        log.info("call %s attached, resume=%s", self.call_id, message.attach.resume)
+        if self.called not in ("pin", "secret"):
+            self.send(menu_input=pb.MenuInput())
+        elif self.called == "secret" and not self.asked:
+            self.ask(12)
+        if self.called == "record":
+            self.send(recording=pb.Recording(wanted=True))
+        log.info(
+            "call %s attached, resume=%s, dark input %d, recording=%s",
+            self.call_id,
+            message.attach.resume,
+            message.attach.dark_request_id,
+            message.attach.recording,
+        )
+
+    def checked(self, result: pb.DarkInputResult) -> None:
+        """The secret was checked, or could not be."""
+        log.info("call %s dark input: outcome %d", self.call_id, result.outcome)
+        if self.called == "secret":
+            self.ask(12)
+        else:
+            self.echoes = True
+            self.send(menu_input=pb.MenuInput())
 
     def receive(self, message: pb.FromConnector) -> None:
         event = message.WhichOneof("event")
@@ -90,13 +131,15 @@ class _Call:
             self.send(audio=pb.BotAudio(pcm=message.audio.pcm, kind=pb.BotAudio.SPEECH))
         elif event == "digit":
             self.digits += 1
+            if self.called == "record":
+                self.send(recording=pb.Recording(wanted=self.digits % 2 == 0))
         elif event == "transfer_progress":
             progress = message.transfer_progress
             log.info("call %s transfer: %d final=%s", self.call_id, progress.sip_status, progress.final)
             if progress.final and progress.sip_status // 100 == 2:
                 self.send(hang_up=pb.HangUp(reason="transferred"))
         elif event == "dark_input_result":
-            log.info("call %s dark input: outcome %d", self.call_id, message.dark_input_result.outcome)
+            self.checked(message.dark_input_result)
         elif event in ("hold", "caller_hung_up"):
             log.info("call %s %s", self.call_id, event)
 
@@ -123,7 +166,7 @@ class EchoConversation(rpc.ConversationServicer):
                         call.attach(message)
                         tasks += [
                             asyncio.create_task(call.heartbeat()),
-                            asyncio.create_task(call.script(message.attach.called)),
+                            asyncio.create_task(call.script(message.attach)),
                         ]
                     else:
                         call.receive(message)

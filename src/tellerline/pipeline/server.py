@@ -115,6 +115,8 @@ class _Running:
         running = asyncio.create_task(runner.run())
         call.on_deadline = lambda: self._queue(InterruptionFrame(), *self._phrase("apology"))
         call.send(attached=pb.Attached())
+        # Digits are withheld at the connector until they are asked for.
+        call.send(menu_input=pb.MenuInput())
         call.publish(attached=call.attach)
         log.info("call %s attached, resume=%s", call.call_id, call.attach.resume)
         keeping = [
