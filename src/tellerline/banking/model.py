@@ -7,10 +7,19 @@ is ever asked of the bank.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_ENDING = re.compile(r"[0-9]{4}")
+
+
+def _four_digits(ending: str) -> None:
+    if not _ENDING.fullmatch(ending):
+        raise ValueError("an ending is four digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,10 @@ class Money:
 
     minor_units: int
     currency: str
+
+    def __post_init__(self) -> None:
+        if not _CURRENCY.fullmatch(self.currency):
+            raise ValueError("a currency is three capital letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,10 @@ class PinCheck:
     outcome: PinOutcome
     customer: Customer | None = None
 
+    def __post_init__(self) -> None:
+        if (self.outcome is PinOutcome.VERIFIED) != (self.customer is not None):
+            raise ValueError("a verified PIN names its customer, and nothing else does")
+
 
 AccountKind = Literal["current", "savings", "credit_card"]
 
@@ -60,6 +77,9 @@ class Account:
     ending: str  # last four digits
     balance: Money
     available: Money
+
+    def __post_init__(self) -> None:
+        _four_digits(self.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,9 @@ class Card:
     kind: Literal["debit", "credit"]
     ending: str
     state: Literal["active", "blocked", "in_delivery"]
+
+    def __post_init__(self) -> None:
+        _four_digits(self.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,9 @@ class Payee:
     payee_id: str
     name: str
     ending: str
+
+    def __post_init__(self) -> None:
+        _four_digits(self.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +184,18 @@ class Quote:
     fee: Money
     valid_until: datetime  # with time zone, by the bank's clock; the bank refuses to execute it later
 
+    def __post_init__(self) -> None:
+        _four_digits(self.from_ending)
+        if self.payee_ending:
+            _four_digits(self.payee_ending)
+        if not self.payee:
+            raise ValueError("a quote names whom the money goes to")
+        if self.valid_until.tzinfo is None:
+            raise ValueError("valid_until needs a time zone")
+
 
 class RefusalReason(StrEnum):
-    """Why the bank does not do a thing."""
+    """Why the bank does not do a thing. A reason this release does not know is REFUSED."""
 
     NOT_FOUND = "not_found"
     INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -169,6 +204,10 @@ class RefusalReason(StrEnum):
     QUOTE_USED = "quote_used"  # under another idempotency key
     KEY_REUSED = "key_reused"  # the idempotency key belongs to another quote
     REFUSED = "refused"  # any other reason of the bank's
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        return cls.REFUSED
 
 
 class ExecutionState(StrEnum):
@@ -195,6 +234,10 @@ class OpeningHours:
     weekday: int  # ISO: 1 Monday … 7 Sunday
     opens: time
     closes: time
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.weekday <= 7:
+            raise ValueError("a weekday is 1 to 7")
 
 
 @dataclass(frozen=True, slots=True)
