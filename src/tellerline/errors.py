@@ -91,3 +91,9 @@ class BankRefusal(TellerlineError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the bank refuses: {reason}")
         self.reason = reason
+
+
+class AuditError(TellerlineError):
+    """The audit key is missing or wrong, or an entry is not fit to be kept."""
+
+    code = "audit"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Enum, Gauge, Histogram, start_http_server
 
 from tellerline.settings import Monitoring
 
@@ -70,6 +70,35 @@ CONNECTOR_RTP_LATE = Counter(
     "tellerline_connector_rtp_underruns_total", "20 ms ticks with speech due and none to play.", ["lane"]
 )
 CONNECTOR_SPOOLED = Gauge("tellerline_connector_spooled_records", "Call records waiting on disk.", ["lane"])
+
+
+# ---- audit
+AUDIT_ENTRIES = Counter(
+    "tellerline_audit_entries_total", "Entries appended; those of a rolled-back transaction too.", ["service"]
+)
+AUDIT_HEAD = Gauge("tellerline_audit_head_position", "Newest entry whose signed head is kept outside.")
+AUDIT_HEAD_FAILURES = Counter(
+    "tellerline_audit_head_failures_total", "Times the signed head could not be kept; alarm on any."
+)
+
+# ---- banking
+BANKING_BANK_SECONDS = Histogram(
+    "tellerline_banking_bank_seconds",
+    "Time the bank took for one request, by operation of docs/bank-api.yaml.",
+    ["operation"],
+    buckets=_STAGE_BUCKETS,
+)
+BANKING_BANK_REQUESTS = Counter(
+    "tellerline_banking_bank_requests_total",
+    "Requests to the bank by how they ended.",
+    # answered, refused, unreachable, timeout, failed (5xx, 429), rejected (other 4xx), garbled, withdrawn
+    ["operation", "outcome"],
+)
+BANKING_BREAKER = Enum(
+    "tellerline_banking_breaker",
+    "State of the circuit breaker in front of the bank.",
+    states=["closed", "open", "half_open"],
+)
 
 
 def serve(settings: Monitoring) -> None:

@@ -1,0 +1,1 @@
+"""Calls, turns and audit in Postgres; live calls and conversation context in Redis."""
