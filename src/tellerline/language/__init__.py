@@ -22,8 +22,6 @@ class Language:
     phrases: dict[str, str]
     # What is said with slots in it, by key: clauses, the first of them a fixed one where it can be.
     templates: dict[str, tuple[str, ...]]
-    # Sentences with slots, by key.
-    templates: dict[str, str]
     # What callers say that needs no model: lists of words by what they mean, each explained in commands.yml.
     commands: dict[str, Any]
     # What the language model is told to be.
@@ -69,9 +67,11 @@ def load(code: str) -> Language:
     return Language(
         code=code,
         phrases=data(code, "phrases"),
-        templates={key: tuple(clauses) for key, clauses in data(code, "templates").items()},
-        templates=yaml.safe_load((folder / "templates.yml").read_text(encoding="utf-8")),
-        commands=yaml.safe_load((folder / "commands.yml").read_text(encoding="utf-8")),
+        templates={
+            key: (text,) if isinstance(text, str) else tuple(text)
+            for key, text in data(code, "templates").items()
+        },
+        commands=data(code, "commands"),
         prompt=(folder / "prompt.md").read_text(encoding="utf-8").strip(),
         examples=tuple((pair["caller"], pair["bot"]) for pair in examples),
         **{name: frozenset(str(word) for word in entries) for name, entries in words.items()},
