@@ -200,6 +200,9 @@ def _unmet(turn: Turn, planned: ScenarioTurn, conversation: Conversation, watche
             for phrase in expect.heard
             if not words.contains(turn.heard or "", phrase)
         ]
+    referred = conversation.trace.referred_to
+    if expect.transferred_to is not None and expect.transferred_to not in referred:
+        missing.append(f"not transferred to {expect.transferred_to!r}: {referred or 'no REFER came'}")
     missing += _unmet_end(expect, mark, conversation.trace)
     return missing
 
@@ -260,6 +263,7 @@ def as_dict(conversation: Conversation) -> dict[str, Any]:
         "sip_status": trace.status,
         "ended_by": trace.ended_by,
         "codec": trace.codec,
+        "referred_to": trace.referred_to,
         "greeting": {
             "first_packet_ms": _round(conversation.greeting.first_packet_ms),
             "first_audible_ms": _round(conversation.greeting.first_audible_ms),

@@ -32,6 +32,8 @@ class Expect(_Part):
     silent_within_ms: Annotated[int, Field(gt=0)] | None = None
     # The bot hangs up by then.
     ends_within_ms: Annotated[int, Field(gt=0)] | None = None
+    # The bot transferred the call (REFER) to an address that holds this.
+    transferred_to: str | None = None
     # False: nothing need be said.
     answered: bool = True
 

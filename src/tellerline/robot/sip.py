@@ -33,6 +33,9 @@ class Dialog(pj.Call):  # type: ignore[misc]
 
     def __init__(self, account: Any, media: CallMedia, host: str, tell: Callable[[str, str], None]) -> None:
         super().__init__(account)
+        self._account = account
+        # Kept until the end, as every Call (pjproject #3856).
+        self._transferred: Any = None
         self.media = media
         self.done = False
         self._host = host
@@ -78,6 +81,14 @@ class Dialog(pj.Call):  # type: ignore[misc]
             self.media.ended = True
             self.done = True
             self._tell("ended", trace.ended_by or f"{info.lastStatusCode} {info.lastReason}")
+
+    def onCallTransferRequest(self, prm: Any) -> None:
+        """Goes where a REFER sends it, as a bank's trunk does; the library dials and sends the NOTIFYs."""
+        self.media.trace.referred_to = prm.dstUri
+        self._transferred = pj.Call(self._account)
+        prm.newCall = self._transferred
+        prm.statusCode = pj.PJSIP_SC_ACCEPTED
+        self._tell("transferred", prm.dstUri.partition("?")[0].strip("<>"))
 
     def ask(self, what: str) -> None:
         """Does what a script asked for; on the SIP thread. A refusal by the library is told as "refused"."""

@@ -74,6 +74,8 @@ class Live:
             self._print("line", "on hold", "dim")
         elif event.kind == "unhold":
             self._print("line", "taken off hold", "dim")
+        elif event.kind == "transferred":
+            self._print("line", f"transferred to {event.text}", "bold")
         elif event.kind in ("no_answer", "refused"):
             self._print("line", f"{event.kind.replace('_', ' ')} {event.text}", "red")
 
@@ -88,6 +90,16 @@ class Live:
                 self._print("bot", f"{spoke.played or '…'} ✂ ", "green")
             elif spoke.text:
                 self._print("bot", spoke.text, "green")
+        elif kind == "understood":
+            meant = event.understood
+            self._print("", f"{meant.intent} {meant.probability:.2f} by the {meant.by}", "dim cyan")
+        elif kind == "bank_asked":
+            asked = event.bank_asked
+            ahead = ", ahead of time" if asked.speculative else ""
+            self._print("", f"bank: {asked.operation} {asked.outcome}, {asked.took_ms} ms{ahead}", "dim cyan")
+        elif kind == "dark_input":
+            outcome = pb.DarkInputResult.Outcome.Name(event.dark_input.outcome).lower()
+            self._print("", f"dark input {outcome}", "dim cyan")
         elif kind == "barge_in":
             outcome = pb.BargeIn.Outcome.Name(event.barge_in.outcome).lower()
             self._print("", f"play-out {outcome}", "dim")

@@ -52,6 +52,8 @@ class CallTrace:
     ended_ns: int = 0
     ended_by: str = ""  # "bot", "caller", "robot" (time limit), "" never answered
     codec: str = "PCMU"
+    # Where a REFER sent this call, with the headers it asked for (RFC 3515, RFC 7433); "" without one.
+    referred_to: str = ""
     sent_ns: list[int] = field(default_factory=list)
     sent: list[Samples] = field(default_factory=list)
     arrived_ns: list[int] = field(default_factory=list)
