@@ -39,7 +39,7 @@ from tellerline.monitoring import metrics
 BEGINNING = b"\x00" * 32
 _KEY_BYTES = 32
 _DETAIL_MAX_CHARACTERS = 4000
-_TAIL = "SELECT position, mac, at, isolation FROM audit.tail()"
+_TAIL = "SELECT newest, mac, at, isolation FROM audit.tail()"
 _INSERT = """
 INSERT INTO audit.entry (position, at, service, action, call_id, subject, detail, key_id, previous, mac)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -71,7 +71,7 @@ class Head:
 
 
 class AuditKey:
-    """The site's audit keys: the newest signs, all verify, the first makes pseudonyms (they outlive rotation)."""
+    """The site's audit keys: the newest signs, all verify, the first makes pseudonyms, which so last."""
 
     def __init__(self, keys: tuple[bytes, ...]) -> None:
         """`keys`: 32 bytes each, oldest first. Raises AuditError where there is none or one is short."""

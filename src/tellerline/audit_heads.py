@@ -26,7 +26,7 @@ from tellerline.monitoring import metrics
 
 log = logging.getLogger(__name__)
 
-_TAIL = "SELECT position, mac FROM audit.tail()"
+_TAIL = "SELECT newest, mac FROM audit.tail()"
 
 
 @dataclass(frozen=True)

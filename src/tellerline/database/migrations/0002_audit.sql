@@ -26,11 +26,11 @@ CREATE INDEX entry_at ON audit.entry (at);
 -- The newest entry, and the right to add the next until the transaction ends. Each statement of a VOLATILE
 -- function has a snapshot of its own, so the tail read after the wait is the one the last holder committed.
 -- The advisory lock's number is "audit" in ASCII.
-CREATE FUNCTION audit.tail(OUT position bigint, OUT mac bytea, OUT at timestamptz, OUT isolation text)
+CREATE FUNCTION audit.tail(OUT newest bigint, OUT mac bytea, OUT at timestamptz, OUT isolation text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(418581342580);
-    SELECT e.position, e.mac INTO position, mac FROM audit.entry e ORDER BY e.position DESC LIMIT 1;
+    SELECT e.position, e.mac INTO newest, mac FROM audit.entry e ORDER BY e.position DESC LIMIT 1;
     at := clock_timestamp();
     isolation := current_setting('transaction_isolation');
 END $$;
