@@ -35,6 +35,12 @@ class LanguageModelError(TellerlineError):
     code = "language_model"
 
 
+class RoutingError(TellerlineError):
+    """The intent router failed on a sentence, or does not know its language."""
+
+    code = "routing"
+
+
 class SynthesisError(TellerlineError):
     """Speech synthesis failed for a clause."""
 
@@ -59,6 +65,12 @@ class SpoolError(TellerlineError):
     code = "spool"
 
 
+class RecordingError(TellerlineError):
+    """A call's recording cannot be read, or is not what its record says."""
+
+    code = "recording"
+
+
 class SipError(TellerlineError):
     """The SIP stack refused an operation."""
 
@@ -69,6 +81,18 @@ class ScenarioError(TellerlineError):
     """A robot scenario file is wrong; the message names the line and what would be right."""
 
     code = "scenario"
+
+
+class BooksAway(TellerlineError):
+    """Banking cannot write to its database: money and new authentications are closed."""
+
+    code = "books_away"
+
+
+class IdentitiesAway(TellerlineError):
+    """Banking cannot reach Redis: nobody can be told from nobody."""
+
+    code = "identities_away"
 
 
 class BankUnavailable(TellerlineError):

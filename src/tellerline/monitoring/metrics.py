@@ -69,6 +69,14 @@ CONNECTOR_REATTACHED = Counter(
 CONNECTOR_RTP_LATE = Counter(
     "tellerline_connector_rtp_underruns_total", "20 ms ticks with speech due and none to play.", ["lane"]
 )
+CONNECTOR_DARK_INPUTS = Counter(
+    "tellerline_connector_dark_inputs_total", "Secrets asked for on the keypad, by outcome.", ["lane", "outcome"]
+)
+CONNECTOR_RECORDINGS = Counter(
+    "tellerline_connector_recordings_total",
+    "Recordings ended: complete, or failed for want of a disk.",
+    ["lane", "outcome"],
+)
 CONNECTOR_SPOOLED = Gauge("tellerline_connector_spooled_records", "Call records waiting on disk.", ["lane"])
 
 
