@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import pydantic
 import yaml
@@ -28,6 +29,14 @@ def _short_enough(path: Path) -> Path:
             "choose a shorter folder such as /run/tellerline"
         )
     return path
+
+
+def _secret_on_the_wire(url: str) -> str:
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or not (plain or parts.scheme == "https"):
+        raise ValueError("PINs travel here: give an https:// address, or http:// on 127.0.0.1")
+    return url
 
 
 SocketPath = Annotated[Path, pydantic.AfterValidator(_short_enough)]
@@ -289,14 +298,24 @@ class SessionSettings(Concern):
 class BankSettings(Concern):
     """The bank's own system, as docs/bank-api.yaml describes it."""
 
-    base_url: str
+    # "https://core.bank.example/tellerline/v1"; plain http only on this machine.
+    base_url: Annotated[str, pydantic.AfterValidator(_secret_on_the_wire)]
     # File with the bearer token; None: none is sent.
     token: Path | None = None
     # PEM file of the authority that signed the bank's certificate; None: the system's.
     authority: Path | None = None
+    # PEM files shown to a bank that asks for mutual TLS; both or none.
+    certificate: Path | None = None
+    key: Path | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
     breaker_failures: Annotated[int, Field(ge=1)] = 5
     breaker_half_open_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+    @pydantic.model_validator(mode="after")
+    def _key_with_certificate(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key are given together, or neither")
+        return self
 
 
 class TransferLimits(Concern):

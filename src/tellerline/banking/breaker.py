@@ -1,7 +1,7 @@
-"""The circuit breaker in front of the bank: asks no more of a bank that does not answer, and tries again later.
+"""The circuit breaker in front of the bank: leaves a bank that does not answer alone, and tries it again later.
 
-purgatory keeps the count and the states. Added here: a call that was given up by its caller says nothing about
-the bank, a half-open breaker lets one request through and not all at once, and the state is in the metrics.
+purgatory keeps the count and the states. Added here: a call given up by its caller says nothing about the bank,
+a half-open breaker lets one request through and not all at once, and the state is in the metrics.
 """
 
 from __future__ import annotations
