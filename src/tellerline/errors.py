@@ -121,3 +121,15 @@ class AuditError(TellerlineError):
     """The audit key is missing or wrong, or an entry is not fit to be kept."""
 
     code = "audit"
+
+
+class MigrationError(TellerlineError):
+    """The database's schema could not be brought to this release."""
+
+    code = "migration"
+
+
+class DatastoreError(TellerlineError):
+    """An embedded PostgreSQL or Valkey server did not start."""
+
+    code = "datastore"
