@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from tellerline import prerendered, settings
+from tellerline.back_office import BackOffice
 from tellerline.errors import StackError
 from tellerline.monitoring import health
 from tellerline.supervisor import Supervisor, Unit, ended
@@ -107,7 +108,8 @@ def is_running(home: Path = HOME) -> bool:
 class Stack:
     """A stack that runs while its context is open.
 
-    `lanes` may be 0 for an engine alone. `echo` runs the echo pipeline and no engine. `engine`,
+    `lanes` may be 0 for an engine alone. `echo` runs the echo pipeline and no engine. `bank` puts session,
+    banking and a sandbox bank behind the voice, `bank_delay_ms` slow, `instances` of each daemon. `engine`,
     `pipeline` and `connector` override settings (nested mappings, as in the YAML files); ports are
     the first free ones from the connector's on, and a pipeline given an `engine_socket` uses that engine.
     """
@@ -117,6 +119,9 @@ class Stack:
         lanes: int = 1,
         *,
         echo: bool = False,
+        bank: bool = False,
+        bank_delay_ms: int = 0,
+        instances: int = 1,
         home: Path = HOME,
         model_store: Path | None = None,
         log_folder: Path | None = None,
@@ -135,6 +140,9 @@ class Stack:
         self._connector_overrides = connector or {}
         self._progress = progress
         self._folder = Path()
+        self.back_office = (
+            BackOffice(self, home, instances=instances, bank_delay_ms=bank_delay_ms) if bank else None
+        )
         self._phrases = Path()
         self._engine_socket: Path | None = None
         self._lanes: list[Lane] = []
@@ -213,14 +221,16 @@ class Stack:
         self._supervisor.stop(*(f"pipeline@cpu-{lane}" for lane in lanes))
         self._supervisor.close()
         self._supervisor = None
+        if self.back_office is not None:
+            self.back_office.stop()
         state_file(self._home).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def wait_until_ready(self) -> None:
         """Waits until every lane takes calls. Raises StackError when one does not in two minutes."""
         for lane in self._lanes:
-            self._wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
-            self._wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
+            self.wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
+            self.wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
 
     # ---- starting
 
@@ -231,11 +241,15 @@ class Stack:
             self._start_engine()
         elif given is not None:
             self._engine_socket = Path(given)
+        if self.back_office is not None:
+            self.back_office.start()
         self._phrases = self._rendered_phrases()
         for index in range(self._lane_count):
             self._start_pipeline(f"cpu-{index}")
         for index in range(self._lane_count):
             self._start_connector(index)
+        if self.back_office is not None:
+            self.back_office.wait_until_ready()
         if own_engine:
             self._wait_for_engine()
         self.wait_until_ready()
@@ -243,35 +257,42 @@ class Stack:
         self._write_state()
 
     def _start_engine(self) -> None:
-        self._engine_socket = self._socket("engine", "cpu")
+        self._engine_socket = self.socket("engine", "cpu")
         base = settings.EngineSettings(
             socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
         )
-        self._run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
+        self.run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
 
     def _wait_for_engine(self) -> None:
-        self._wait("engine@cpu", health.serving, self._socket("engine", "cpu"))
+        self.wait("engine@cpu", health.serving, self.socket("engine", "cpu"))
 
     def _start_pipeline(self, lane: str) -> None:
-        sock = self._socket("pipeline", lane)
+        sock = self.socket("pipeline", lane)
         if self._echo:
             target = self._pipeline_overrides.get("transfer_target")
             options = ("--transfer-target", str(target)) if target else ()
             command = ("tellerline.pipeline.echo", "--socket", str(sock), *options)
-            self._run_unit(f"pipeline@{lane}", command)
+            self.run_unit(f"pipeline@{lane}", command)
             return
         assert self._engine_socket is not None
-        base = settings.PipelineSettings(socket=sock, engine_socket=self._engine_socket, allow_watch=True)
-        self._run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
+        base = settings.PipelineSettings(
+            socket=sock,
+            engine_socket=self._engine_socket,
+            allow_watch=True,
+            spool=self._home / "spool" / f"pipeline@{lane}",
+            **self._behind_pipelines(),
+        )
+        self.run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
 
     def _start_connector(self, index: int) -> None:
         lane = f"cpu-{index}"
         base = settings.ConnectorSettings(
-            pipeline_socket=self._socket("pipeline", lane),
-            control_socket=self._socket("connector", lane),
+            pipeline_socket=self.socket("pipeline", lane),
+            control_socket=self.socket("connector", lane),
             spool=self._home / "spool" / lane,
             phrases=self._phrases,
             lane=lane,
+            **self._behind_connectors(),
             # Long enough for a goodbye; whoever stops a stack of their own waits for no caller.
             drain_seconds=2.0,
         )
@@ -286,27 +307,50 @@ class Stack:
         make_private(chosen.spool, self._home)
         uri = f"sip:tellerline@{sip.public_host or sip.bind_host}:{port}"
         self._lanes.append(Lane(lane, uri, base.pipeline_socket, base.control_socket, chosen.spool))
-        self._run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
+        self.run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
+
+    def _behind_pipelines(self) -> dict[str, Any]:
+        office = self.back_office
+        if office is None:
+            return {}
+        return {
+            "banking": office.banking,
+            "session": office.session,
+            "transfer_target": office.colleague_uri,
+        }
+
+    def _behind_connectors(self) -> dict[str, Any]:
+        office = self.back_office
+        if office is None:
+            return {}
+        recording = settings.RecordingSettings(folder=self._home / "recordings", site_key=office.site_key)
+        return {"banking": office.banking_secrets, "session": office.session, "recording": recording}
 
     def _ports(self) -> set[int]:
         return {int(lane.sip_uri.rpartition(":")[2]) for lane in self._lanes}
 
-    def _socket(self, daemon: str, instance: str) -> Path:
+    # ---- what the back office asks for too
+
+    def socket(self, daemon: str, instance: str) -> Path:
+        """Where a daemon's unix socket goes."""
         return self._folder / f"{daemon}@{instance}.sock"
 
-    def _run_daemon(
+    def run_daemon(
         self, daemon: str, instance: str, chosen: settings.Concern, stop_seconds: float = 10.0
     ) -> None:
+        """Writes the daemon's settings file and runs it."""
         config = self._folder / f"{daemon}@{instance}.yml"
         config.write_text(settings.dump(chosen), encoding="utf-8")
         command = ("tellerline", daemon, "--config", str(config))
-        self._run_unit(f"{daemon}@{instance}", command, stop_seconds)
+        self.run_unit(f"{daemon}@{instance}", command, stop_seconds)
 
-    def _run_unit(self, name: str, module: tuple[str, ...], stop_seconds: float = 10.0) -> None:
+    def run_unit(self, name: str, module: tuple[str, ...], stop_seconds: float = 10.0) -> None:
+        """Runs a Python module under supervision, its output in the log folder."""
         log_file = self._log_folder / f"{name}.log"
         self.supervisor.start(Unit(name, (sys.executable, "-m", *module), log_file, stop_seconds))
 
-    def _wait(self, unit: str, healthy: Callable[[Path], bool], socket_path: Path) -> None:
+    def wait(self, unit: str, healthy: Callable[[Path], bool], socket_path: Path) -> None:
+        """Waits until `healthy(socket_path)`. Raises StackError when the unit ends or takes two minutes."""
         started = time.monotonic()
         exits = self.supervisor.exits(unit) if self._started else 0
         said = 0
@@ -324,6 +368,10 @@ class Stack:
         if said or unit not in self._said_ready:
             self._said_ready.add(unit)
             self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
+
+    def free_port(self, first: int) -> int:
+        """The first port from `first` on that is free for UDP and TCP on loopback."""
+        return free_sip_port("127.0.0.1", first)
 
     def _rendered_phrases(self) -> Path:
         if self._echo or self._lane_count == 0:

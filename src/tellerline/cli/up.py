@@ -21,6 +21,7 @@ from tellerline import stack
 @click.option("--rtp-port", type=click.IntRange(1024, 64000), default=20000, show_default=True)
 @click.option("--home", type=click.Path(path_type=Path), default=stack.HOME, help="Logs, models, records.")
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
+@click.option("--bank/--no-bank", default=True, help="Session, banking and a sandbox bank behind the voice.")
 @click.option("--log-dir", type=click.Path(path_type=Path), help="By default log/ in --home.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def up(
@@ -30,6 +31,7 @@ def up(
     rtp_port: int,
     home: Path,
     models: Path | None,
+    bank: bool,
     log_dir: Path | None,
     command: tuple[str, ...],
 ) -> None:
@@ -46,7 +48,13 @@ def up(
     started = time.monotonic()
     connector = {"sip": {"bind_host": host, "port": sip_port, "rtp_port_first": rtp_port}}
     embedded = stack.Stack(
-        lanes, home=home, model_store=models, log_folder=log_dir, connector=connector, progress=_say
+        lanes,
+        bank=bank,
+        home=home,
+        model_store=models,
+        log_folder=log_dir,
+        connector=connector,
+        progress=_say,
     )
     # A command cut short did not succeed: 128 + SIGINT, as shells say it.
     status = 130 if command else 0

@@ -114,11 +114,13 @@ class Bench:
         echo: bool = False,
         engine: Mapping[str, Any] | None = None,
         pipeline: Mapping[str, Any] | None = None,
+        bank: bool = False,
     ) -> stack.Stack:
         """A stack for this benchmark alone, to be entered; whatever else runs here is left alone."""
         return stack.Stack(
             lanes,
             echo=echo,
+            bank=bank,
             # Its own folder: the state file of `tellerline up` stays its own.
             home=self.home / "bench",
             model_store=self.models,
