@@ -16,8 +16,9 @@ files or clocks, so a whole call is a transcript that tests can write down.
     CLOSED       over
 
 TRANSFERRING and being on hold are flags beside the state: either may be true while the pipeline dies
-and comes back. `_TABLE` names every transition; an event with no row for the state is meaningless there
-(a digit while closing, a second BYE) and is ignored.
+and comes back. So is what keys are for (`dark_input.py`): only those of a menu get here. `_TABLE` names
+every transition; an event with no row for the state is meaningless there (a digit while closing, a second
+BYE) and is ignored.
 
 A pipeline is called dead when its stream ends or is silent for the heartbeat limit. After the first
 death the caller hears an apology at once and the call is attached again, with resume=True, to the next
@@ -37,8 +38,10 @@ from tellerline.connector.events import Event, Timer
 MAX_ATTEMPTS = 2
 # A phrase or the rest of a sentence never plays longer; then the BYE goes out anyway.
 PLAYOUT_LIMIT_SECONDS = 30.0
-# REFER to final NOTIFY. A carrier rings the person for so long, then we talk to the caller again.
-TRANSFER_LIMIT_SECONDS = 60.0
+# After a REFER: this long without a word of how it goes, and we talk to the caller again.
+TRANSFER_SILENCE_SECONDS = 10.0
+# A person who is being rung (180, 183) is no silence; a carrier rings for so long.
+RINGING_LIMIT_SECONDS = 60.0
 
 
 class State(enum.Enum):
@@ -62,6 +65,7 @@ class Call:
         self.held = False
         # request_id of the transfer under way.
         self.transferring: int | None = None
+        self.ringing = False
         self.attempts = 0
         # Why the call ends; the far end's BYE when nothing else decided it first.
         self.reason = "caller"
@@ -183,7 +187,7 @@ class Call:
             return self._goodbye("pipeline_lost")
         if event.timer is Timer.PLAYOUT and self.state is State.CLOSING:
             return [commands.HangUp()]
-        if event.timer is Timer.TRANSFER and self.transferring is not None:
+        if event.timer in (Timer.TRANSFER, Timer.RINGING) and self.transferring is not None:
             return self._transfer_status(events.TransferStatus(408, final=True))
         return []
 
@@ -191,20 +195,35 @@ class Call:
         if self.transferring is not None:
             return [commands.SendTransferProgress(event.request_id, 491, final=True)]
         self.transferring = event.request_id
+        self.ringing = False
         return [commands.SendRefer(event.target, event.user_to_user), commands.StartTimer(Timer.TRANSFER)]
 
     def _transfer_status(self, event: events.TransferStatus) -> list[Command]:
         if self.transferring is None:
             return []
-        progress = commands.SendTransferProgress(self.transferring, event.sip_status, event.final)
-        if not event.final:
-            return [progress]
+        # A failure is final whatever state its NOTIFY gives the subscription.
+        final = event.final or event.sip_status >= 300
+        progress = commands.SendTransferProgress(self.transferring, event.sip_status, final)
+        if not final:
+            return [progress, *self._transfer_goes_on(event.sip_status)]
         self.transferring = None
-        final: list[Command] = [progress, commands.StopTimer(Timer.TRANSFER)]
+        ended: list[Command] = [
+            progress,
+            commands.StopTimer(Timer.TRANSFER),
+            commands.StopTimer(Timer.RINGING),
+        ]
         if 200 <= event.sip_status < 300:
             # The transferor ends its own dialog once the target has answered (RFC 5589 section 6.1).
-            final += self._hang_up_now("transferred")
-        return final
+            ended += self._hang_up_now("transferred")
+        return ended
+
+    def _transfer_goes_on(self, sip_status: int) -> list[Command]:
+        if self.ringing:
+            return []
+        if 180 <= sip_status < 200:
+            self.ringing = True
+            return [commands.StopTimer(Timer.TRANSFER), commands.StartTimer(Timer.RINGING)]
+        return [commands.StartTimer(Timer.TRANSFER)]
 
     def _playout_done(self, event: events.PlayoutDone) -> list[Command]:
         return [commands.HangUp()]

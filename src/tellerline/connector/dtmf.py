@@ -1,10 +1,15 @@
-"""Keypad digits, and dark input, which never leaves the connector as digits.
+"""Keypad digits: where one goes, and dark input, which leaves the connector only towards banking.
 
 RFC 4733 events are decoded, and their retransmissions dropped, by the SIP stack; so are SIP INFO bodies.
+
+A key is *withheld* until somebody has said what keys are for. What was typed ahead of dark input counts
+towards it; what was typed ahead of a menu is dropped unseen, since it may have been a secret typed
+too early. After dark input, and while a pipeline is dead, keys are withheld again.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,20 +28,21 @@ def key(text: str) -> str | None:
     return name if name in KEYS else None
 
 
+@dataclass(frozen=True)
+class Typist:
+    """Whose keys they are."""
+
+    call_id: str
+    # User part of From: failures count per caller as well as per customer.
+    caller: str
+
+
 class SecretSink(Protocol):
     """Where dark input goes: the service that checks it."""
 
-    async def check(self, call_id: str, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
+    async def check(self, typist: Typist, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
         """What became of `digits` (ASCII). The caller zeroes them afterwards; keep no copy."""
         ...
-
-
-class NoBanking:
-    """The sink of a lane that has no banking service."""
-
-    async def check(self, call_id: str, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
-        """Always UNAVAILABLE."""
-        return Outcome.UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class DarkInput:
     def press(self, digit: str) -> bool:
         """Takes one key; True when the input is complete."""
         if digit == "#":
-            return self._count >= self.request.min_digits
+            # Alone it is no input: often it belongs to the one before, which its last digit had ended.
+            return self._count >= max(1, self.request.min_digits)
         if digit == "*":
             self.wipe()
         elif digit.isdigit():
@@ -74,11 +81,11 @@ class DarkInput:
             self._count += 1
         return self._count >= self._most
 
-    async def submit(self, call_id: str, sink: SecretSink) -> pb.DarkInputResult.Outcome:
+    async def submit(self, typist: Typist, sink: SecretSink) -> pb.DarkInputResult.Outcome:
         """Hands the digits to `sink` and zeroes them, whatever happens."""
         handed = self._digits[: self._count]
         try:
-            return await sink.check(call_id, self.request.purpose, handed)
+            return await sink.check(typist, self.request.purpose, handed)
         finally:
             handed[:] = bytes(len(handed))
             self.wipe()
@@ -87,3 +94,78 @@ class DarkInput:
         """Zeroes what was collected."""
         self._digits[:] = bytes(len(self._digits))
         self._count = 0
+
+
+class Destination(enum.Enum):
+    """Where a pressed key goes."""
+
+    WITHHELD = "withheld"
+    MENU = "menu"
+    COLLECTED = "collected"
+    # Collected, and the last of its input.
+    COMPLETED = "completed"
+
+
+class Keypad:
+    """What one caller's keys are for. No I/O, no clock."""
+
+    # What is typed ahead of more than a customer number and a PIN is no longer meant.
+    LIMIT_AHEAD = 32
+
+    def __init__(self) -> None:
+        self.dark: DarkInput | None = None
+        self._menu = False
+        # At its full length from the start, as DarkInput's.
+        self._ahead = bytearray(self.LIMIT_AHEAD)
+        self._ahead_count = 0
+
+    def press(self, digit: str) -> Destination:
+        """Takes one key."""
+        if self.dark is not None:
+            return Destination.COMPLETED if self.dark.press(digit) else Destination.COLLECTED
+        if self._menu:
+            return Destination.MENU
+        if self._ahead_count < self.LIMIT_AHEAD:
+            self._ahead[self._ahead_count] = ord(digit)
+            self._ahead_count += 1
+        return Destination.WITHHELD
+
+    def open_menu(self) -> None:
+        """Keys go up from here on. Dark input must have been ended."""
+        self._forget_ahead()
+        self._menu = True
+
+    def begin(self, request: DarkRequest) -> bool:
+        """Starts dark input with what was typed ahead; True when that already completes it."""
+        self._menu = False
+        self.dark = DarkInput(request)
+        taken, complete = 0, False
+        while taken < self._ahead_count and not complete:
+            complete = self.dark.press(chr(self._ahead[taken]))
+            taken += 1
+        rest = self._ahead_count - taken
+        self._ahead[:rest] = self._ahead[taken : self._ahead_count]
+        self._ahead[rest:] = bytes(self.LIMIT_AHEAD - rest)
+        self._ahead_count = rest
+        return complete
+
+    def end(self) -> DarkInput | None:
+        """Takes the dark input out, complete or not; keys are withheld from here on."""
+        dark, self.dark = self.dark, None
+        return dark
+
+    def close_menu(self) -> None:
+        """Keys are withheld from here on; dark input goes on."""
+        self._menu = False
+
+    def wipe(self) -> None:
+        """Zeroes everything that was typed."""
+        if self.dark is not None:
+            self.dark.wipe()
+            self.dark = None
+        self._forget_ahead()
+        self._menu = False
+
+    def _forget_ahead(self) -> None:
+        self._ahead[:] = bytes(self.LIMIT_AHEAD)
+        self._ahead_count = 0

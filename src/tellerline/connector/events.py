@@ -12,6 +12,7 @@ class Timer(enum.Enum):
     REATTACH = "reattach"
     PLAYOUT = "playout"
     TRANSFER = "transfer"
+    RINGING = "ringing"
 
 
 class Event:
@@ -70,7 +71,7 @@ class StreamLost(Event):
 
 @dataclass(frozen=True)
 class DigitPressed(Event):
-    """The caller pressed a key."""
+    """The caller pressed a key while a menu was open."""
 
     digit: str = field(repr=False)
     duration_ms: int = 0

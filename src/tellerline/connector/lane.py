@@ -10,8 +10,9 @@ from typing import Any
 
 from tellerline.connector import events, spool
 from tellerline.connector.call import State
+from tellerline.connector.call_recording import Recordings
 from tellerline.connector.commands import Phrase
-from tellerline.connector.dtmf import NoBanking, SecretSink
+from tellerline.connector.dtmf import SecretSink
 from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import Handover, Seat
 from tellerline.connector.sip import SipStack
@@ -36,12 +37,16 @@ class Lane:
         phrases: dict[Phrase, bytes],
         loop: asyncio.AbstractEventLoop,
         sink: SecretSink | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
         self.phrases = phrases
         self.loop = loop
-        self.sink: SecretSink = sink or NoBanking()
+        # None: no banking service, so dark input is refused at once.
+        self.sink = sink
+        # None: nothing is recorded.
+        self.recordings = recordings
         self.spool = spool.Spool(settings.spool)
         self.calls: dict[int, LiveCall] = {}
         self.empty = asyncio.Event()
@@ -103,7 +108,7 @@ class Lane:
             seat.playout = None
             del self._seated[seat.index]
         live.receive(events.Disconnected(answered))
-        live.forget_timers()
+        live.forget()
         self._count_calls()
 
     # ---- for the calls
@@ -163,13 +168,15 @@ class Lane:
         for task in list(self._tasks):
             task.cancel()
         self._disk.shutdown(wait=False)
+        if self.recordings is not None:
+            self.recordings.close()
 
     # ---- own
 
-    def _heard(self, seat: int, pcm: bytes, captured_ns: int) -> None:
+    def _heard(self, seat: int, pcm: bytes, played: bytes, captured_ns: int) -> None:
         live = self._seated.get(seat)
         if live is not None:
-            live.heard(pcm, captured_ns)
+            live.heard(pcm, played, captured_ns)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tellerline.connector import call as calls
 from tellerline.connector import commands, events, spool
+from tellerline.connector.call_recording import CallRecording
 from tellerline.connector.commands import Phrase
-from tellerline.connector.dtmf import DarkInput, DarkRequest, Outcome
+from tellerline.connector.dark_input import Keys
+from tellerline.connector.dtmf import Destination, Outcome, Typist
 from tellerline.connector.events import Timer
-from tellerline.connector.media import SILENCE, TICK_SAMPLES, PlayOut
+from tellerline.connector.media import RATE_HZ, SILENCE, TICK_SAMPLES, PlayOut
 from tellerline.connector.sip_listener import Invitation, Negotiated
 from tellerline.connector.stream import Stream
 from tellerline.errors import SpoolError
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from tellerline.connector.lane import Lane
 
 log = logging.getLogger(__name__)
+
+# Around a key that is nobody's business the caller's sound is silence: a telephone may send the tone as sound
+# as well, from before the event to after it.
+_HUSH_SECONDS = 0.3
+_HUSH_TICKS = int(_HUSH_SECONDS * RATE_HZ) // TICK_SAMPLES
 
 
 class LiveCall:
@@ -54,8 +61,15 @@ class LiveCall:
         # The last turn of a pipeline that died; the next one's Attach carries it.
         self._turn_id = 0
         self._awaiting_playout = False
-        self._dark: DarkInput | None = None
-        self._dark_timer: asyncio.TimerHandle | None = None
+        self._hush_ticks = 0
+        self._recording: CallRecording | None = None
+        self._keys = Keys(
+            Typist(self.call_id, invitation.caller),
+            lane.sink,
+            lambda: not self.playout.drained,
+            self._report_dark_result,
+            lane.spawn,
+        )
 
     def receive(self, event: events.Event) -> None:
         """Feeds the table of states and does what it says."""
@@ -64,12 +78,13 @@ class LiveCall:
 
     # ---- media, 50 times a second
 
-    def heard(self, pcm: bytes, captured_ns: int) -> None:
+    def heard(self, pcm: bytes, played: bytes, captured_ns: int) -> None:
         """20 ms from the caller: sent up, and the clock of what waits for play-out."""
+        # Music on hold is not the caller, and a keypad tone in the audio would be a digit.
+        secret = self.states.held or self._keys.dark or self._hush_ticks > 0
+        self._hush_ticks = max(0, self._hush_ticks - 1)
         stream = self.stream
         if stream is not None and stream.open:
-            # Music on hold is not the caller, and a keypad tone in the audio would be a digit.
-            secret = self.states.held or self._dark is not None
             stream.send(
                 audio=pb.CallerAudio(
                     pcm=SILENCE if secret else pcm,
@@ -79,6 +94,8 @@ class LiveCall:
                 )
             )
             self._heard_samples += TICK_SAMPLES
+        if self._recording is not None:
+            self._recording.recorder.add(pcm, played, gap=secret)
         if self._awaiting_playout and self.playout.drained:
             self._awaiting_playout = False
             self.receive(events.PlayoutDone())
@@ -99,12 +116,14 @@ class LiveCall:
         self.receive(events.HoldChanged(held))
 
     def pressed(self, digit: str, duration_ms: int) -> None:
-        """A key: into dark input while that runs, else up."""
+        """A key: up where a menu is open, else nobody but banking sees it."""
         self.record = replace(self.record, digits=self.record.digits + 1)
-        if self._dark is None:
+        if self._keys.press(digit) is Destination.MENU:
             self.receive(events.DigitPressed(digit, duration_ms))
-        elif self._dark.press(digit):
-            self._end_dark_input(None)
+            return
+        self._hush_ticks = _HUSH_TICKS
+        if self._recording is not None:
+            self._recording.recorder.blank(_HUSH_SECONDS)
 
     def transferred(self, sip_status: int, final: bool) -> None:
         """News of the REFER."""
@@ -118,11 +137,11 @@ class LiveCall:
         if self.states.attempts > 1:
             metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "attached").inc()
         self.receive(events.StreamUp())
+        self._keys.pipeline_up()
 
     def stream_lost(self) -> None:
         """The pipeline died."""
-        if self._dark is not None:
-            self._end_dark_input(Outcome.CANCELLED)
+        self._keys.pipeline_lost()
         if self.stream is not None:
             self._turn_id = self.stream.turn_id
         self.stream = None
@@ -139,52 +158,47 @@ class LiveCall:
             self.playout.resume()
         elif command == "flush":
             self.playout.flush()
+        elif command == "menu_input":
+            self._keys.open_menu()
         elif command == "dark_input":
-            self._dark_input(message.dark_input)
+            self._keys.request(message.dark_input, possible=self.negotiated.telephone_event)
+        elif command == "recording":
+            self._record(message.recording.wanted)
         elif command == "transfer":
             transfer = message.transfer
             self.receive(events.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
         elif command == "hang_up":
             self.receive(events.HangUpAsked(message.hang_up.reason, message.hang_up.after_playout))
 
-    # ---- dark input
+    def _report_dark_result(self, result: pb.DarkInputResult) -> bool:
+        if self.stream is None or self.states.state is calls.State.REATTACHING:
+            return False
+        outcome = Outcome.Name(result.outcome).lower()
+        metrics.CONNECTOR_DARK_INPUTS.labels(self._lane.settings.lane, outcome).inc()
+        self._send(dark_input_result=result)
+        return True
 
-    def _dark_input(self, message: pb.DarkInputRequest) -> None:
-        if self._dark is not None:
-            self._end_dark_input(Outcome.CANCELLED)
-        if message.cancel:
-            return
-        request = DarkRequest(
-            message.request_id, message.purpose, message.min_digits, message.max_digits, message.timeout_ms
-        )
-        if not self.negotiated.telephone_event:
-            self._send_dark_result(request.request_id, Outcome.UNAVAILABLE)
-            return
-        self._dark = DarkInput(request)
-        self._dark_timer = self._lane.loop.call_later(
-            max(request.timeout_ms, 1000) / 1000, lambda: self._end_dark_input(Outcome.TIMED_OUT)
-        )
+    # ---- recording
 
-    def _end_dark_input(self, outcome: pb.DarkInputResult.Outcome | None) -> None:
-        """Ends it with `outcome`, or, where None, with what the sink says of the digits."""
-        dark, self._dark = self._dark, None
-        if self._dark_timer is not None:
-            self._dark_timer.cancel()
-        if dark is None:
-            return
-        if outcome is not None:
-            dark.wipe()
-            self._send_dark_result(dark.request.request_id, outcome)
-            return
+    def _record(self, wanted: bool) -> None:
+        recordings = self._lane.recordings
+        if self._recording is not None:
+            self._recording.recorder.paused = not wanted
+        elif wanted and recordings is None:
+            log.warning("call %s: recording was asked for, and this lane has no site key", self.call_id)
+        elif wanted and recordings is not None:
+            self._recording = started = recordings.begin(self.call_id)
+            self.record = replace(self.record, recording=started.about)
 
-        async def submit() -> None:
-            result = await dark.submit(self.call_id, self._lane.sink)
-            self._send_dark_result(dark.request.request_id, result)
+            async def permit() -> None:
+                await self._lane.keep_trying(self._write_record)
+                started.permit()
 
-        self._lane.spawn(submit())
+            self._lane.spawn(permit())
 
-    def _send_dark_result(self, request_id: int, outcome: pb.DarkInputResult.Outcome) -> None:
-        self._send(dark_input_result=pb.DarkInputResult(request_id=request_id, outcome=outcome))
+    def _write_record(self) -> None:
+        # The newest, so that a write that had to wait for the disk never puts an older one in its place.
+        self._lane.spool.write(self.record)
 
     # ---- commands
 
@@ -226,7 +240,7 @@ class LiveCall:
 
     def _close_record(self, command: commands.CloseRecord) -> None:
         talked = time.monotonic() - self.answered_at if self.answered_at is not None else 0.0
-        record = replace(
+        closed = replace(
             self.record,
             state="closed",
             closed_at=spool.now(),
@@ -240,7 +254,15 @@ class LiveCall:
         metrics.CONNECTOR_ENDED.labels(lane, command.reason).inc()
         metrics.CONNECTOR_RTP_LATE.labels(lane).inc(self.playout.underrun_ticks)
         log.info("call %s ended: %s after %.1f s", self.call_id, command.reason, talked)
-        self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.write(record)))
+
+        async def write() -> None:
+            if self._recording is not None:
+                self.record = replace(closed, recording=await self._recording.finish())
+            else:
+                self.record = closed
+            await self._lane.keep_trying(self._write_record)
+
+        self._lane.spawn(write())
 
     def _answer(self, command: commands.Answer) -> None:
         self._lane.take_seat(self)
@@ -257,14 +279,15 @@ class LiveCall:
             called=self.invitation.called,
             telephone_event=self.negotiated.telephone_event,
             answered_ns=self._answered_ns,
+            dark_request_id=self._keys.request_id,
+            recording=self._recording is not None and not self._recording.recorder.paused,
         )
         self.playout.restart_count()
         message = pb.FromConnector(call_id=self.call_id, turn_id=self._turn_id, attach=attach)
         self.stream = self._lane.pipeline.converse(message, self)
 
     def _detach(self, command: commands.Detach) -> None:
-        if self._dark is not None:
-            self._end_dark_input(Outcome.CANCELLED)
+        self._keys.forget()
         if self.stream is not None:
             self.stream.close()
             self.stream = None
@@ -304,7 +327,8 @@ class LiveCall:
         seconds = {
             Timer.REATTACH: self._lane.settings.reattach_seconds,
             Timer.PLAYOUT: calls.PLAYOUT_LIMIT_SECONDS,
-            Timer.TRANSFER: calls.TRANSFER_LIMIT_SECONDS,
+            Timer.TRANSFER: calls.TRANSFER_SILENCE_SECONDS,
+            Timer.RINGING: calls.RINGING_LIMIT_SECONDS,
         }[command.timer]
         self._forget_timer(command.timer)
         self._timers[command.timer] = self._lane.loop.call_later(
@@ -318,8 +342,9 @@ class LiveCall:
         if timer in self._timers:
             self._timers.pop(timer).cancel()
 
-    def forget_timers(self) -> None:
-        """The call is over."""
+    def forget(self) -> None:
+        """The call is over: no timer runs on, and nothing that was typed is kept."""
+        self._keys.forget()
         for timer in list(self._timers):
             self._forget_timer(timer)
 

@@ -171,33 +171,40 @@ class Seat:
         self.index = index
         self._handover = handover
         self.playout: PlayOut | None = None
+        self._played = SILENCE
 
     def take(self) -> bytes:
         """Clock thread: the next 20 ms to send."""
         playout = self.playout
-        return SILENCE if playout is None else playout.take()
+        self._played = SILENCE if playout is None else playout.take()
+        return self._played
 
     def give(self, pcm: bytes) -> None:
         """Clock thread: 20 ms that arrived; silence where the caller sent nothing."""
         if self.playout is not None:
-            self._handover.put(self.index, pcm if len(pcm) == TICK_BYTES else SILENCE)
+            self._handover.put(self.index, pcm if len(pcm) == TICK_BYTES else SILENCE, self._played)
 
 
 class Handover:
-    """Carries caller audio from the clock thread to the loop, waking the loop once a tick for all calls."""
+    """Carries a tick's audio, heard and played, from the clock thread to the loop.
+
+    The loop is woken once a tick for all calls. `deliver(seat, heard, played, captured_ns)`.
+    """
 
     # Two seconds of four calls; a loop stalled for longer loses the oldest sound, not memory.
     _LIMIT_FRAMES = 400
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[int, bytes, int], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, deliver: Callable[[int, bytes, bytes, int], None]
+    ) -> None:
         self._loop = loop
         self._deliver = deliver
-        self._frames: deque[tuple[int, bytes, int]] = deque(maxlen=self._LIMIT_FRAMES)
+        self._frames: deque[tuple[int, bytes, bytes, int]] = deque(maxlen=self._LIMIT_FRAMES)
         self._woken = False
 
-    def put(self, seat: int, pcm: bytes) -> None:
-        """Clock thread: hands over one frame of one seat."""
-        self._frames.append((seat, pcm, time.monotonic_ns()))
+    def put(self, seat: int, heard: bytes, played: bytes) -> None:
+        """Clock thread: hands over one tick of one seat."""
+        self._frames.append((seat, heard, played, time.monotonic_ns()))
         if not self._woken:
             self._woken = True
             try:

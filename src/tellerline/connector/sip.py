@@ -38,6 +38,7 @@ from tellerline.connector import sip_module, sip_setup
 from tellerline.connector.media import Seat
 from tellerline.connector.sip_dialog import Dialog, Port
 from tellerline.connector.sip_listener import Invitation, SipListener
+from tellerline.connector.user_to_user import value as user_to_user_value
 from tellerline.errors import SipError
 from tellerline.settings import SipSettings
 
@@ -251,8 +252,11 @@ class SipStack:
             log.error("transfer refused: the target is not a plain SIP URI")
             self.tell("transfer_status", call, 400, True)
             return
-        # RFC 7433 section 4.1: the value rides in the Refer-To URI.
-        uui = f"?User-to-User={quote(user_to_user, safe='')}" if user_to_user else ""
+        value = user_to_user_value(user_to_user) if user_to_user else None
+        if user_to_user and value is None:
+            log.error("the transfer carries no User-to-User: what was given is no reference")
+        # The value rides in the Refer-To URI, escaped, and from there in the INVITE (RFC 7433 section 4.1).
+        uui = f"?User-to-User={quote(value, safe='')}" if value else ""
         try:
             dialog.xfer(f"<{target}{uui}>", pj.CallOpParam(True))
         except pj.Error as error:

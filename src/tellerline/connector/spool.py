@@ -16,8 +16,10 @@ when the call ends, so a reader never sees half a record. Its keys:
     digits           how many keys were pressed; never which
     underrun_ticks   20 ms holes in the bot's sentences
     transfer_status  last SIP status of a transfer, null without one
+    recording        null where nothing was recorded, else what `Recorded` says: among it the call's key,
+                     wrapped, which is on this disk until the session service has it
 
-Who collects the records deletes the closed and orphaned ones.
+`collector.py` sends the records to the session service and deletes what is stored there.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +44,24 @@ _FREE_BYTES_MIN = 4 * 1024 * 1024
 def now() -> str:
     """The time as records hold it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The recording of a call."""
+
+    # Name inside the recordings folder of `host`.
+    file: str
+    host: str
+    # The call's key under the site key `key_id`, in base64.
+    wrapped_key: str
+    key_id: str
+    started_at: str
+    # Null while the call runs; for one a crash cut off, when that was found.
+    ended_at: str | None = None
+    seconds: float = 0.0
+    bytes: int = 0
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,7 @@ class CallRecord:
     digits: int = 0
     underrun_ticks: int = 0
     transfer_status: int | None = None
+    recording: Recorded | None = None
 
 
 class Spool:
@@ -72,10 +93,11 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def prepare(self) -> int:
+    def prepare(self, mend: Callable[[CallRecord], CallRecord] = lambda record: record) -> int:
         """Makes the folder and closes what a crash left open; returns how many records were orphans.
 
-        Raises SpoolError when the folder cannot be used.
+        `mend` may add to an orphan what else is known of it. Raises SpoolError when the folder cannot be
+        used.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -86,8 +108,8 @@ class Spool:
                 f"{self._folder}: {error.strerror}; make it writable for the connector"
             ) from error
         orphans = 0
-        for record in list(self._open_records()):
-            self.write(replace(record, state="orphaned", closed_at=now(), reason="lost"))
+        for record in [record for record in self.records() if record.state == "open"]:
+            self.write(mend(replace(record, state="orphaned", closed_at=now(), reason="lost")))
             orphans += 1
         return orphans
 
@@ -131,18 +153,26 @@ class Spool:
         """How many records are on disk."""
         return sum(1 for _ in self._folder.glob("*.json"))
 
+    def records(self) -> list[CallRecord]:
+        """Every record on disk that can be read, oldest first."""
+        found = (self._read(path) for path in self._folder.glob("*.json"))
+        return sorted((record for record in found if record is not None), key=lambda it: it.opened_at)
+
+    def _read(self, path: Path) -> CallRecord | None:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data.get("recording"):
+                data["recording"] = Recorded(**data["recording"])
+            return CallRecord(**data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            # Left in place for a person: it is evidence of a call.
+            log.error("%s is no call record (%s)", path, type(error).__name__)
+            return None
+
     def _path(self, call_id: str) -> Path:
         return self._folder / f"{call_id}.json"
-
-    def _open_records(self) -> Iterator[CallRecord]:
-        for path in self._folder.glob("*.json"):
-            try:
-                data = json.loads(path.read_text(encoding="utf-8"))
-                if data.get("state") == "open":
-                    yield CallRecord(**data)
-            except (OSError, ValueError, TypeError, AttributeError) as error:
-                # Left in place for a person: it is evidence of a call.
-                log.error("%s is no call record (%s)", path, type(error).__name__)
 
     def _sync_folder(self) -> None:
         # Without this the name itself may be lost with the power (fsync(2)).

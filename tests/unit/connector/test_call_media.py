@@ -110,11 +110,11 @@ def test_a_new_attachment_counts_from_zero(playout: PlayOut) -> None:
 
 
 async def test_frames_of_all_seats_reach_the_loop_in_order() -> None:
-    heard: list[tuple[int, bytes]] = []
+    heard: list[tuple[int, bytes, bytes]] = []
     done = asyncio.Event()
 
-    def deliver(seat: int, pcm: bytes, captured_ns: int) -> None:
-        heard.append((seat, pcm))
+    def deliver(seat: int, pcm: bytes, played: bytes, captured_ns: int) -> None:
+        heard.append((seat, pcm, played))
         if len(heard) == 6:
             done.set()
 
@@ -122,16 +122,26 @@ async def test_frames_of_all_seats_reach_the_loop_in_order() -> None:
     seats = [Seat(index, handover) for index in range(3)]
     for seat in seats[:2]:
         seat.playout = PlayOut()
+    assert seats[1].playout is not None
+    seats[1].playout.push(TWOS)
 
     def clock() -> None:
         for pcm in (ONES, TWOS, b"short"):
             for seat in seats:
+                seat.take()
                 seat.give(pcm)
 
     await asyncio.to_thread(clock)
     await asyncio.wait_for(done.wait(), 5)
-    # The third seat is empty; what is no whole frame is silence.
-    assert heard == [(0, ONES), (1, ONES), (0, TWOS), (1, TWOS), (0, SILENCE), (1, SILENCE)]
+    # The third seat is empty; what is no whole frame is silence. Each comes with what was played meanwhile.
+    assert heard == [
+        (0, ONES, SILENCE),
+        (1, ONES, TWOS),
+        (0, TWOS, SILENCE),
+        (1, TWOS, SILENCE),
+        (0, SILENCE, SILENCE),
+        (1, SILENCE, SILENCE),
+    ]
 
 
 def _wav(path: Path, rate_hz: int, pcm: bytes) -> Path:

@@ -201,25 +201,44 @@ def test_a_call_that_starts_on_hold(answering: Transcript) -> None:
     (answering >> StreamUp() << SendHold(True)).ends(State.ATTACHED)
 
 
-def test_a_transfer_that_succeeds_ends_the_call(attached: Transcript) -> None:
+@pytest.fixture
+def transferring(attached: Transcript) -> Transcript:
     attached >> TransferAsked(3, "sip:desk@bank", "ref") << SendRefer("sip:desk@bank", "ref")
-    attached << StartTimer(Timer.TRANSFER)
-    attached >> TransferStatus(202, final=False) << SendTransferProgress(3, 202, final=False)
-    attached >> TransferStatus(200, final=True) << SendTransferProgress(3, 200, final=True)
-    attached << StopTimer(Timer.TRANSFER) << HangUp()
-    (attached >> Disconnected() << Detach() << CloseRecord("transferred")).ends(State.CLOSED)
+    return attached << StartTimer(Timer.TRANSFER)
+
+
+def test_a_transfer_that_succeeds_ends_the_call(transferring: Transcript) -> None:
+    transferring >> TransferStatus(202, final=False) << SendTransferProgress(3, 202, final=False)
+    transferring << StartTimer(Timer.TRANSFER)
+    transferring >> TransferStatus(180, final=False) << SendTransferProgress(3, 180, final=False)
+    transferring << StopTimer(Timer.TRANSFER) << StartTimer(Timer.RINGING)
+    transferring >> TransferStatus(183, final=False) << SendTransferProgress(3, 183, final=False)
+    transferring >> TransferStatus(200, final=True) << SendTransferProgress(3, 200, final=True)
+    transferring << StopTimer(Timer.TRANSFER) << StopTimer(Timer.RINGING) << HangUp()
+    (transferring >> Disconnected() << Detach() << CloseRecord("transferred")).ends(State.CLOSED)
 
 
 @pytest.mark.parametrize(
     ("event", "status"),
-    [(TransferStatus(486, final=True), 486), (TimerFired(Timer.TRANSFER), 408)],
-    ids=["busy", "no news"],
+    [
+        (TransferStatus(486, final=True), 486),
+        # Some leave the subscription active after a failure.
+        (TransferStatus(503, final=False), 503),
+        (TimerFired(Timer.TRANSFER), 408),
+        (TimerFired(Timer.RINGING), 408),
+    ],
+    ids=["busy", "busy, subscription active", "no news", "nobody answers"],
 )
-def test_a_transfer_that_fails_goes_on_with_the_call(attached: Transcript, event: Event, status: int) -> None:
-    attached >> TransferAsked(3, "sip:desk@bank") << SendRefer("sip:desk@bank") << StartTimer(Timer.TRANSFER)
-    attached >> TransferAsked(4, "sip:other@bank") << SendTransferProgress(4, 491, final=True)
-    attached >> event << SendTransferProgress(3, status, final=True) << StopTimer(Timer.TRANSFER)
-    attached.ends(State.ATTACHED)
+def test_a_transfer_that_fails_goes_on_with_the_call(
+    transferring: Transcript, event: Event, status: int
+) -> None:
+    transferring >> TransferAsked(4, "sip:other@bank") << SendTransferProgress(4, 491, final=True)
+    transferring >> event << SendTransferProgress(3, status, final=True)
+    transferring << StopTimer(Timer.TRANSFER) << StopTimer(Timer.RINGING)
+    # News of a transfer that was given up, and then the next target.
+    transferring >> TransferStatus(200, final=True)
+    transferring >> TransferAsked(4, "sip:other@bank") << SendRefer("sip:other@bank")
+    (transferring << StartTimer(Timer.TRANSFER)).ends(State.ATTACHED)
 
 
 def test_a_caller_gone_without_bye(attached: Transcript) -> None:

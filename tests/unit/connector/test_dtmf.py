@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tellerline.connector.dtmf import DarkInput, DarkRequest, NoBanking, Outcome, key
+from tellerline.connector.dtmf import DarkInput, DarkRequest, Destination, Keypad, Outcome, Typist, key
 from tellerline.rpc import conversation_pb2 as pb
 
 
@@ -17,7 +17,7 @@ class Vault:
         self.seen = b""
         self.buffer = bytearray()
 
-    async def check(self, call_id: str, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
+    async def check(self, typist: Typist, purpose: str, digits: bytearray) -> pb.DarkInputResult.Outcome:
         self.seen, self.buffer = bytes(digits), digits
         return Outcome.ACCEPTED
 
@@ -32,7 +32,7 @@ def _dark(min_digits: int = 4, max_digits: int = 4) -> DarkInput:
 async def test_collected_digits_go_to_the_sink_and_are_zeroed(keys: str, collected: bytes) -> None:
     dark, vault = _dark(), Vault()
     assert [dark.press(pressed) for pressed in keys] == [False] * (len(keys) - 1) + [True]
-    assert await dark.submit("call", vault) == Outcome.ACCEPTED
+    assert await dark.submit(Typist("call", "+4930"), vault) == Outcome.ACCEPTED
     assert vault.seen == collected
     assert vault.buffer == bytes(4)
     assert dark._digits == bytes(4)
@@ -41,7 +41,7 @@ async def test_collected_digits_go_to_the_sink_and_are_zeroed(keys: str, collect
 async def test_hash_ends_what_is_long_enough() -> None:
     dark, vault = _dark(min_digits=2, max_digits=8), Vault()
     assert [dark.press(pressed) for pressed in "12#"] == [False, False, True]
-    await dark.submit("call", vault)
+    await dark.submit(Typist("call", "+4930"), vault)
     assert vault.seen == b"12"
 
 
@@ -50,7 +50,87 @@ def test_a_request_without_a_limit_has_one() -> None:
     assert sum(dark.press("1") for _ in range(DarkInput.LIMIT_DIGITS)) == 1
 
 
-async def test_without_banking_it_is_unavailable() -> None:
-    dark = _dark(max_digits=1)
-    dark.press("9")
-    assert await dark.submit("call", NoBanking()) == Outcome.UNAVAILABLE
+@pytest.mark.parametrize("min_digits", [0, 4])
+def test_hash_alone_is_no_input(min_digits: int) -> None:
+    assert not _dark(min_digits=min_digits, max_digits=8).press("#")
+
+
+W, M, C, DONE = Destination.WITHHELD, Destination.MENU, Destination.COLLECTED, Destination.COMPLETED
+_PIN = DarkRequest(1, "pin", 4, 4, 5000)
+
+
+@pytest.fixture
+def keypad() -> Keypad:
+    return Keypad()
+
+
+def _type(keypad: Keypad, keys: str) -> list[Destination]:
+    return [keypad.press(pressed) for pressed in keys]
+
+
+async def _collected(keypad: Keypad) -> bytes:
+    vault, dark = Vault(), keypad.end()
+    assert dark is not None
+    await dark.submit(Typist("call", ""), vault)
+    return vault.seen
+
+
+def test_keys_are_withheld_until_they_are_asked_for(keypad: Keypad) -> None:
+    assert _type(keypad, "12") == [W, W]
+    keypad.open_menu()
+    assert _type(keypad, "3") == [M]
+
+
+async def test_what_is_typed_ahead_counts_towards_dark_input(keypad: Keypad) -> None:
+    _type(keypad, "12")
+    assert not keypad.begin(_PIN)
+    assert _type(keypad, "34") == [C, DONE]
+    assert await _collected(keypad) == b"1234"
+
+
+async def test_all_typed_ahead_completes_at_once_and_the_rest_is_the_next_inputs(keypad: Keypad) -> None:
+    _type(keypad, "99887766#1234")
+    assert keypad.begin(DarkRequest(1, "customer_number", 6, 12, 5000))
+    assert await _collected(keypad) == b"99887766"
+    assert keypad.begin(_PIN)
+    assert await _collected(keypad) == b"1234"
+
+
+async def test_what_is_typed_ahead_of_a_menu_is_seen_by_nobody(keypad: Keypad) -> None:
+    _type(keypad, "12")
+    keypad.open_menu()
+    assert bytes(keypad._ahead) == bytes(Keypad.LIMIT_AHEAD)
+    assert not keypad.begin(_PIN)
+    _type(keypad, "567")
+    assert _type(keypad, "8") == [DONE]
+    assert await _collected(keypad) == b"5678"
+
+
+async def test_after_dark_input_keys_are_withheld_again(keypad: Keypad) -> None:
+    keypad.open_menu()
+    keypad.begin(_PIN)
+    _type(keypad, "1234")
+    await _collected(keypad)
+    assert _type(keypad, "5") == [W]
+
+
+def test_a_pipelines_death_closes_its_menu_and_not_its_dark_input(keypad: Keypad) -> None:
+    keypad.open_menu()
+    keypad.close_menu()
+    assert _type(keypad, "5") == [W]
+    keypad.begin(_PIN)
+    keypad.close_menu()
+    assert _type(keypad, "6") == [C]
+
+
+def test_a_wiped_keypad_holds_nothing(keypad: Keypad) -> None:
+    _type(keypad, "12345")
+    keypad.begin(DarkRequest(1, "pin", 4, 8, 5000))
+    dark = keypad.dark
+    assert dark is not None and bytes(dark._digits) == b"12345".ljust(8, b"\0")
+    keypad.wipe()
+    assert bytes(dark._digits) == bytes(8)
+    _type(keypad, "1" * 40)
+    assert bytes(keypad._ahead) == b"1" * Keypad.LIMIT_AHEAD
+    keypad.wipe()
+    assert bytes(keypad._ahead) == bytes(Keypad.LIMIT_AHEAD)
