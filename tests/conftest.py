@@ -11,7 +11,8 @@ import pytest
 
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
-from tellerline.stack import HOME, MANIFEST, Stack
+from tellerline.stack import MANIFEST, Stack
+from tellerline.stack_state import HOME
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _NO_SHARED_DATA = f"no recordings at {_SHARED_DATA}"

@@ -10,12 +10,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,83 +24,15 @@ from tellerline import prerendered, settings
 from tellerline.back_office import BackOffice
 from tellerline.errors import StackError
 from tellerline.monitoring import health
+from tellerline.ports import free_sip_port
+from tellerline.stack_state import HOME, Lane, State, is_running, life, state_file
 from tellerline.supervisor import Supervisor, Unit, ended
 
 _ROOT = Path(__file__).resolve().parents[2]
-# A checkout keeps everything it makes in its own var/; elsewhere the working folder does.
-HOME = (_ROOT if (_ROOT / "pyproject.toml").exists() else Path.cwd()) / "var"
 MANIFEST = _ROOT / "models" / "starter.yml"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _Settings = TypeVar("_Settings", bound=settings.Concern)
-
-
-@dataclass(frozen=True)
-class Lane:
-    """Where one lane of a running stack is found."""
-
-    name: str
-    sip_uri: str
-    pipeline_socket: Path
-    control_socket: Path
-    spool: Path
-    connector_pid: int | None = None
-    pipeline_pid: int | None = None
-
-
-@dataclass(frozen=True)
-class State:
-    """A running stack, as its state file tells. The engine's fields are None for an echo stack."""
-
-    pid: int
-    # Tells that process from a later one of the same number (`life`).
-    life: str
-    engine_socket: Path | None
-    engine_pid: int | None
-    lanes: tuple[Lane, ...]
-    log_folder: Path
-
-
-def state_file(home: Path = HOME) -> Path:
-    """Where the stack kept in `home` says what runs."""
-    return home / "run" / "stack.json"
-
-
-def read_state(home: Path = HOME) -> State:
-    """The stack that runs out of `home`. Raises StackError when none does."""
-    path = state_file(home)
-    try:
-        state = pydantic.TypeAdapter(State).validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StackError(f"no stack runs here (no {path}); start one with `tellerline up`") from error
-    if life(state.pid) != state.life:
-        raise StackError(f"no stack runs here ({path} was left behind); start one with `tellerline up`")
-    return state
-
-
-def life(pid: int) -> str | None:
-    """Which of all processes that ever have the number `pid` runs now; None when none does.
-
-    The boot and the clock tick of its start (proc(5)): a time of day would move with the clock.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The name in brackets may hold spaces; the start is the 22nd field, the 20th behind it.
-    state, *fields = stat.rpartition(")")[2].split()
-    # A zombie runs nothing, and nobody can stop it.
-    return None if state in "ZX" else f"{_BOOT_ID.read_text().strip()} {fields[18]}"
-
-
-def is_running(home: Path = HOME) -> bool:
-    """Whether a stack runs out of `home`."""
-    try:
-        read_state(home)
-    except StackError:
-        return False
-    return True
 
 
 class Stack:
@@ -415,28 +345,6 @@ def make_private(folder: Path, home: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.resolve().is_relative_to(home.resolve()):
         folder.chmod(0o700)
-
-
-def free_sip_port(host: str, first: int, taken: Collection[int] = ()) -> int:
-    """The first port from `first` on that is free for UDP and TCP on `host`, and not in `taken`."""
-    for port in range(first, first + 100):
-        if port not in taken and is_free(host, port, socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            return port
-    raise StackError(f"no free SIP port on {host} in {first}-{first + 99}; choose another with --sip-port")
-
-
-def is_free(host: str, port: int, *kinds: socket.SocketKind) -> bool:
-    """Whether nobody has bound `port` on `host`, for datagrams, streams or both."""
-    for kind in kinds:
-        with socket.socket(socket.AF_INET, kind) as probe:
-            if kind == socket.SOCK_STREAM:
-                # As the SIP stack does: connections of a port's last life may linger (TIME_WAIT).
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                return False
-    return True
 
 
 def overridden(base: _Settings, overrides: Mapping[str, Any]) -> _Settings:

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from tellerline.engine.store import ModelStore
-from tellerline.stack import Stack, is_running, read_state
+from tellerline.stack import Stack
+from tellerline.stack_state import is_running, read_state
 
 TELLERLINE = (sys.executable, "-m", "tellerline")
 

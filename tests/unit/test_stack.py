@@ -12,40 +12,42 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from tellerline import stack
+from tellerline import ports, stack, stack_state
 from tellerline.errors import StackError
 
-LANE = stack.Lane(
+LANE = stack_state.Lane(
     "cpu-0", "sip:tellerline@127.0.0.1:5070", Path("p.sock"), Path("c.sock"), Path("spool"), 2, 3
 )
-THIS = stack.State(os.getpid(), stack.life(os.getpid()) or "", Path("e.sock"), 4, (LANE,), Path("log"))
+THIS = stack_state.State(
+    os.getpid(), stack_state.life(os.getpid()) or "", Path("e.sock"), 4, (LANE,), Path("log")
+)
 
 
-def write(home: Path, state: stack.State) -> None:
-    stack.state_file(home).parent.mkdir(parents=True)
-    stack.state_file(home).write_bytes(pydantic.TypeAdapter(stack.State).dump_json(state))
+def write(home: Path, state: stack_state.State) -> None:
+    stack_state.state_file(home).parent.mkdir(parents=True)
+    stack_state.state_file(home).write_bytes(pydantic.TypeAdapter(stack_state.State).dump_json(state))
 
 
 def test_no_state_file_means_no_stack(tmp_path: Path) -> None:
-    assert not stack.is_running(tmp_path)
+    assert not stack_state.is_running(tmp_path)
     with pytest.raises(StackError, match="tellerline up"):
-        stack.read_state(tmp_path)
+        stack_state.read_state(tmp_path)
 
 
 def test_the_state_reads_back_as_written(tmp_path: Path) -> None:
     write(tmp_path, THIS)
-    assert stack.read_state(tmp_path) == THIS
+    assert stack_state.read_state(tmp_path) == THIS
 
 
 def test_a_state_file_whose_process_number_is_anothers_now_is_no_stack(tmp_path: Path) -> None:
     boot, _, tick = THIS.life.partition(" ")
     write(tmp_path, dataclasses.replace(THIS, life=f"{boot} {int(tick) - 1}"))
-    assert not stack.is_running(tmp_path)
+    assert not stack_state.is_running(tmp_path)
 
 
 def test_a_process_that_is_not_there_has_no_life() -> None:
     # Above the kernel's highest number (proc(5), pid_max).
-    assert stack.life(2**22 + 1) is None
+    assert stack_state.life(2**22 + 1) is None
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
@@ -55,7 +57,7 @@ def test_a_taken_port_is_passed_over(free_port: Callable[[], int], kind: socket.
         other.bind(("127.0.0.1", port))
         if kind == socket.SOCK_STREAM:
             other.listen()
-        assert stack.free_sip_port("127.0.0.1", port) > port
+        assert ports.free_sip_port("127.0.0.1", port) > port
 
 
 def mode(folder: Path) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import grpc
 
-from tellerline import stack
+from tellerline import stack, stack_state
 from tellerline.errors import TellerlineError
 from tellerline.robot import machine
 from tellerline.robot.benchmarks import crash, interrupting, latency, line, recognition, report, tasks
@@ -35,7 +35,7 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
 @click.command()
 @click.argument("what", type=click.Choice([*_BENCHMARKS, "all"]))
 @click.option("--json", "as_json", is_flag=True, help="Prints one JSON document and nothing else.")
-@click.option("--home", type=click.Path(path_type=Path), default=stack.HOME, help="Where the stack lives.")
+@click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="The stack's folder.")
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with digits-8k, orders-8k, noise-8k.")
 @click.option("--turns", type=click.IntRange(1), help="Fewer turns (media: seconds) for a quick look.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tellerline import stack
+from tellerline import stack, stack_state
 from tellerline.errors import ScenarioError, StackError
 from tellerline.robot import conversation, machine, recording, terminal
 from tellerline.robot import scenario as scenarios
@@ -30,7 +30,7 @@ _SCENARIOS = Path(__file__).resolve().parents[1] / "robot" / "scenarios"
     type=click.Path(path_type=Path),
     help="Pipeline socket to watch the conversation on, with --to.",
 )
-@click.option("--home", type=click.Path(path_type=Path), default=stack.HOME, help="Where the stack lives.")
+@click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="The stack's folder.")
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for call.wav and call.json.")
 @click.option("--rtp-port", type=click.IntRange(0, 65000), default=0, help="First RTP port; 0: any.")
@@ -93,7 +93,7 @@ def _scenario(name: str | None, say: str | None) -> tuple[Path, scenarios.Scenar
 def _target(to: str | None, watch_sockets: tuple[Path, ...], home: Path) -> Target:
     if to is not None:
         return Target(to, watch_sockets)
-    state = stack.read_state(home)
+    state = stack_state.read_state(home)
     if not state.lanes:
         raise StackError("the stack that runs here has no lane to dial; start one with `tellerline up`")
     sockets = (state.lanes[0].pipeline_socket,)

@@ -19,7 +19,7 @@ from typing import Literal
 import click
 import psutil
 
-from tellerline import stack
+from tellerline import ports, stack, stack_state
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.errors import ModelError
@@ -153,8 +153,8 @@ def check_models(store: ModelStore) -> Iterator[Finding]:
 
 def check_ports(home: Path, sip: SipSettings) -> Iterator[Finding]:
     """Whether the SIP port and the first RTP ports of lane 0 are free, unless our own stack has them."""
-    if stack.is_running(home):
-        uris = ", ".join(lane.sip_uri for lane in stack.read_state(home).lanes)
+    if stack_state.is_running(home):
+        uris = ", ".join(lane.sip_uri for lane in stack_state.read_state(home).lanes)
         yield Finding("ports", "good", f"a stack is up: {uris}")
         return
     rtp = range(sip.rtp_port_first, sip.rtp_port_first + sip.rtp_port_count)
@@ -163,7 +163,7 @@ def check_ports(home: Path, sip: SipSettings) -> Iterator[Finding]:
         ("TCP", socket.SOCK_STREAM, sip.port),
         *(("UDP", socket.SOCK_DGRAM, port) for port in rtp),
     )
-    taken = [(name, port) for name, kind, port in wanted if not stack.is_free(sip.bind_host, port, kind)]
+    taken = [(name, port) for name, kind, port in wanted if not ports.is_free(sip.bind_host, port, kind)]
     listed = ", ".join(f"{name} {port}" for name, port in taken[:5])
     found = f"{listed} taken" if taken else f"UDP and TCP {sip.port}, UDP {rtp[0]}-{rtp[-1]} free"
     suspect = taken[0][1] if taken else sip.port
@@ -188,7 +188,7 @@ def check_devices(
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path), default=stack.HOME, help="As given to `up`.")
+@click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="As given to `up`.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def doctor(home: Path, as_json: bool) -> None:
     """Checks machine, libraries, models, ports and devices; exit status 1 when something is bad."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tellerline import stack
+from tellerline import stack, stack_state
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -19,7 +19,7 @@ from tellerline import stack
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address for SIP and RTP.")
 @click.option("--sip-port", type=click.IntRange(1024, 65000), default=5070, show_default=True)
 @click.option("--rtp-port", type=click.IntRange(1024, 64000), default=20000, show_default=True)
-@click.option("--home", type=click.Path(path_type=Path), default=stack.HOME, help="Logs, models, records.")
+@click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="The stack's folder.")
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--bank/--no-bank", default=True, help="Session, banking and a sandbox bank behind the voice.")
 @click.option("--log-dir", type=click.Path(path_type=Path), help="By default log/ in --home.")
@@ -40,7 +40,7 @@ def up(
     With `-- COMMAND ...` it runs that command on the stack instead (on one that runs already, if one
     does), stops the stack, and exits with the command's status.
     """
-    if command and stack.is_running(home):
+    if command and stack_state.is_running(home):
         click.echo("using the stack that runs already")
         sys.exit(subprocess.run(command).returncode)
     # SIGTERM leaves through the context managers, as Ctrl-C does.

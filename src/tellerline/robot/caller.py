@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tellerline import stack
+from tellerline import stack_state
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.robot import conversation, dial, recording, voice
@@ -38,7 +38,7 @@ class Target:
     pids: tuple[int, ...] = ()
 
 
-def processes(state: stack.State) -> tuple[int, ...]:
+def processes(state: stack_state.State) -> tuple[int, ...]:
     """The supervisor and the daemons of a running stack."""
     found = [state.pid, state.engine_pid]
     for lane in state.lanes:

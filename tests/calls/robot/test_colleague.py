@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tellerline.ports import free_sip_port
 from tellerline.robot import dial, script
 from tellerline.robot.process import CallPlan
-from tellerline.stack import Stack, free_sip_port
+from tellerline.stack import Stack
 
 
 @pytest.fixture

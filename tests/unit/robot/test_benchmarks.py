@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from packet_traces import MS, at_packet, call, loud, spoke
 
-from tellerline import stack
+from tellerline import stack_state
 from tellerline.cli import bench as command
 from tellerline.errors import StackError
 from tellerline.robot import conversation, scenario
@@ -117,11 +117,11 @@ def bench(caller: Caller, said: list[str], repeats: int = 2) -> Bench:
     return Bench(Path("var"), Path("var/models"), caller, None, said.append, repeats=repeats)
 
 
-def lanes(count: int) -> stack.State:
+def lanes(count: int) -> stack_state.State:
     found = tuple(
-        stack.Lane(f"cpu-{n}", f"sip:lane-{n}", Path("p"), Path("c"), Path("s")) for n in range(count)
+        stack_state.Lane(f"cpu-{n}", f"sip:lane-{n}", Path("p"), Path("c"), Path("s")) for n in range(count)
     )
-    return stack.State(
+    return stack_state.State(
         pid=1, life="", engine_socket=None, engine_pid=None, lanes=found, log_folder=Path("log")
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tellerline import stack
+from tellerline import stack, stack_state
 from tellerline.errors import StackError
 from tellerline.robot import scenario as scenarios
 from tellerline.robot import terminal
@@ -94,12 +94,12 @@ class Bench:
     @contextlib.contextmanager
     def running(
         self, lanes: int, *, echo: bool = False, engine: Mapping[str, Any] | None = None
-    ) -> Iterator[stack.State]:
+    ) -> Iterator[stack_state.State]:
         """The stack that runs here if it suffices, else one of its own on free ports."""
         found = None
         if not echo and engine is None and lanes:
             with contextlib.suppress(StackError):
-                found = stack.read_state(self.home)
+                found = stack_state.read_state(self.home)
         if found is not None and found.engine_socket is not None and len(found.lanes) >= lanes:
             self.progress("measuring the stack that runs here")
             yield found
@@ -134,7 +134,7 @@ class Bench:
         self,
         result: Result,
         chosen: Sequence[scenarios.Scenario],
-        state: stack.State,
+        state: stack_state.State,
         *,
         apart_ms: int = 700,
         repeat: bool = True,

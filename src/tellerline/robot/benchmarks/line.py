@@ -9,7 +9,7 @@ from types import TracebackType
 
 import psutil
 
-from tellerline import stack
+from tellerline import stack_state
 from tellerline.robot import conversation
 from tellerline.robot import scenario as scenarios
 from tellerline.robot.benchmarks.bench import CALLS_A_LANE, Bench, Budget, Result, lines, questions
@@ -120,7 +120,7 @@ def memory(bench: Bench) -> Result:
     return result
 
 
-def _daemons(state: stack.State) -> dict[str, int]:
+def _daemons(state: stack_state.State) -> dict[str, int]:
     lane = state.lanes[0]
     found = {"engine": state.engine_pid, "connector": lane.connector_pid, "pipeline": lane.pipeline_pid}
     return {name: pid for name, pid in found.items() if pid is not None}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tellerline import stack
+from tellerline import stack_state
 from tellerline.robot import conversation
 from tellerline.robot import scenario as scenarios
 from tellerline.robot.benchmarks.bench import Bench, Budget, Result
@@ -117,7 +117,9 @@ def _calls(
         yield scenarios.Scenario(name=title, turns=tuple(turns), max_seconds=600), attempts
 
 
-def _call(bench: Bench, result: Result, scenario: scenarios.Scenario, state: stack.State) -> Conversation:
+def _call(
+    bench: Bench, result: Result, scenario: scenarios.Scenario, state: stack_state.State
+) -> Conversation:
     # Not repeated when disturbed: money would move twice. Whether a task was done does not hang on the load.
     (talked,) = bench.run(result, [scenario], state, repeat=False).conversations
     result.turns += [conversation.turn_as_dict(turn) for turn in talked.turns]
