@@ -60,6 +60,8 @@ class Lane:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._tasks: set[asyncio.Task[None]] = set()
         self._records_late = 0
+        # Told of every record that was written.
+        self.on_record: Callable[[], None] = lambda: None
 
     # ---- SipListener
 
@@ -146,8 +148,13 @@ class Lane:
                     late = True
                 await asyncio.sleep(_RETRY_RECORD_SECONDS)
         self._records_late -= late
+        self.on_record()
 
     # ---- for the server
+
+    def answered(self) -> list[str]:
+        """The ids of the calls that have a record: those this lane vouches for."""
+        return [live.call_id for live in self.calls.values() if live.record.opened_at]
 
     async def spool_trouble(self) -> str | None:
         """Why calls cannot be recorded now, or None."""
@@ -161,12 +168,15 @@ class Lane:
         for live in list(self.calls.values()):
             live.receive(events.DrainDeadline())
 
-    async def settle(self, seconds: float) -> None:
+    async def finish_tasks(self, seconds: float) -> None:
         """Waits for records being written, at most `seconds`; then the next start finds them open."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in list(self._tasks):
             task.cancel()
+
+    def close(self) -> None:
+        """Ends the threads, once nothing is written any more."""
         self._disk.shutdown(wait=False)
         if self.recordings is not None:
             self.recordings.close()

@@ -232,6 +232,7 @@ class LiveCall:
                 self.receive(events.RecordFailed())
             else:
                 self.receive(events.RecordOpened())
+                self._lane.on_record()
 
         self._lane.spawn(write())
 

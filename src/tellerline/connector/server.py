@@ -13,10 +13,14 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
 from tellerline import bootstrap
+from tellerline.connector.call_recording import Recordings
+from tellerline.connector.collector import Collector
 from tellerline.connector.commands import Phrase
 from tellerline.connector.lane import Lane
 from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import load_phrase
+from tellerline.connector.secret_sink import BankingSecrets, zero_freed_memory
+from tellerline.connector.spool import CallRecord
 from tellerline.connector.stream import Pipeline
 from tellerline.monitoring import metrics, notify
 from tellerline.rpc import control_pb2 as pb
@@ -172,8 +176,13 @@ async def serve(settings: ConnectorSettings) -> None:
     phrases = {phrase: load_phrase(settings.phrases / f"{phrase.value}.wav") for phrase in Phrase}
     channel = bootstrap.channel(settings.pipeline_socket)
     pipeline = Pipeline(channel)
-    lane = Lane(settings, pipeline, phrases, asyncio.get_running_loop())
-    orphans = await lane.on_disk(lane.spool.prepare)
+    zero_freed_memory()
+    sink = BankingSecrets(settings.banking) if settings.banking is not None else None
+    recordings = Recordings(settings.recording, settings.lane) if settings.recording is not None else None
+    lane = Lane(settings, pipeline, phrases, asyncio.get_running_loop(), sink, recordings)
+    collector = _collector(settings, lane)
+    mend = recordings.mend if recordings is not None else _as_it_is
+    orphans = await lane.on_disk(lane.spool.prepare, mend)
     if orphans:
         log.warning("%d calls were lost by the last connector of this lane", orphans)
     server, healthiness = bootstrap.server(settings.control_socket)
@@ -189,6 +198,8 @@ async def serve(settings: ConnectorSettings) -> None:
         asyncio.create_task(readiness.watch_spool()),
         asyncio.create_task(readiness.count_records()),
     ]
+    if collector is not None:
+        watches += [asyncio.create_task(collector.collect()), asyncio.create_task(collector.lease())]
     log.info("lane %s listens on %s:%d", settings.lane, settings.sip.bind_host, settings.sip.port)
     notify.notify("READY=1")
     try:
@@ -199,9 +210,26 @@ async def serve(settings: ConnectorSettings) -> None:
         for watch in watches:
             watch.cancel()
         await lane.sip.stop()
-        await lane.settle(_GOODBYE_SECONDS)
+        await lane.finish_tasks(_GOODBYE_SECONDS)
+        if collector is not None:
+            await collector.settle(_GOODBYE_SECONDS)
+        lane.close()
+        if sink is not None:
+            await sink.close()
         await server.stop(grace=0.2)
         await channel.close()
+
+
+def _collector(settings: ConnectorSettings, lane: Lane) -> Collector | None:
+    if settings.session is None:
+        return None
+    collector = Collector(settings.session, settings.lane, lane.spool, lane.on_disk, lane.answered)
+    lane.on_record = collector.record_written
+    return collector
+
+
+def _as_it_is(record: CallRecord) -> CallRecord:
+    return record
 
 
 async def _finish(lane: Lane, drain: Drain, seconds: float) -> None:

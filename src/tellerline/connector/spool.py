@@ -24,10 +24,11 @@ when the call ends, so a reader never sees half a record. Its keys:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._damaged: set[str] = set()
 
     def prepare(self, mend: Callable[[CallRecord], CallRecord] = lambda record: record) -> int:
         """Makes the folder and closes what a crash left open; returns how many records were orphans.
@@ -153,6 +155,21 @@ class Spool:
         """How many records are on disk."""
         return sum(1 for _ in self._folder.glob("*.json"))
 
+    def changed(self, known: Mapping[str, int], most: int) -> list[tuple[CallRecord, int]]:
+        """The oldest `most` records whose version is not the `known` one of their call, with that version.
+
+        A version is the modification time of the record's file, in ns.
+        """
+        found: list[tuple[int, Path]] = []
+        for entry in os.scandir(self._folder):
+            if entry.name.endswith(".json") and entry.name not in self._damaged:
+                with contextlib.suppress(FileNotFoundError):
+                    version = entry.stat().st_mtime_ns
+                    if known.get(entry.name.removesuffix(".json")) != version:
+                        found.append((version, Path(entry.path)))
+        versions = ((self._read(path), version) for version, path in sorted(found)[:most])
+        return [(record, version) for record, version in versions if record is not None]
+
     def records(self) -> list[CallRecord]:
         """Every record on disk that can be read, oldest first."""
         found = (self._read(path) for path in self._folder.glob("*.json"))
@@ -169,6 +186,7 @@ class Spool:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             # Left in place for a person: it is evidence of a call.
             log.error("%s is no call record (%s)", path, type(error).__name__)
+            self._damaged.add(path.name)
             return None
 
     def _path(self, call_id: str) -> Path:
