@@ -95,6 +95,9 @@ class Bank(Protocol):
         """
         ...
 
-    async def branches(self, place: str = "") -> tuple[model.Branch, ...]:
-        """Branches in or near `place`, nearest first; the main branch for "", none for an unknown place."""
+    async def branches(self, place: str = "", language: str = "") -> tuple[model.Branch, ...]:
+        """Branches in or near `place`, nearest first; the main branch for "", none for an unknown place.
+
+        `language` (ISO 639-1) is the caller's: a bank of several countries answers for the right one.
+        """
         ...

@@ -209,9 +209,10 @@ class RestBank:
 
     # ---- the bank itself
 
-    async def branches(self, place: str = "") -> tuple[model.Branch, ...]:
+    async def branches(self, place: str = "", language: str = "") -> tuple[model.Branch, ...]:
         """Branches in or near `place`, nearest first."""
-        request = _Request("branches", "GET", "/branches", params={"place": place[:100]})
+        params = {"place": place[:100]} | ({"language": language} if language else {})
+        request = _Request("branches", "GET", "/branches", params=params)
         return (await self._ask(request, wire.Branches)).branches
 
     # ---- asking

@@ -327,12 +327,14 @@ class ExecuteReply(_message.Message):
     def __init__(self, state: _Optional[_Union[ExecuteReply.State, str]] = ..., refusal: _Optional[_Union[Refusal, str]] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class BranchesRequest(_message.Message):
-    __slots__ = ("call", "place")
+    __slots__ = ("call", "place", "language")
     CALL_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     call: CallRequest
     place: str
-    def __init__(self, call: _Optional[_Union[CallRequest, _Mapping]] = ..., place: _Optional[str] = ...) -> None: ...
+    language: str
+    def __init__(self, call: _Optional[_Union[CallRequest, _Mapping]] = ..., place: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
 
 class Branch(_message.Message):
     __slots__ = ("name", "address", "hours")
