@@ -1,7 +1,7 @@
 """The client side of a service with several instances: stays with the one that works, tries the next.
 
 instances = Instances(settings.session, session_pb2_grpc.SessionStub)
-reply = await instances.call("Append", request, timeout=5.0)
+reply = await instances.call("Append", request, within_seconds=5.0)
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class Instances:
     ) -> None:
         await self.close()
 
-    async def call(self, rpc: str, request: Any, timeout: float) -> Any:
-        """The reply of RPC `rpc` from the first instance that can be reached, within `timeout` seconds in all.
+    async def call(self, rpc: str, request: Any, within_seconds: float) -> Any:
+        """The reply of RPC `rpc` from the first instance that can be reached; the time is for all of them.
 
         Only UNAVAILABLE moves on to the next instance at once, so an RPC must bear being asked twice. After
-        DEADLINE_EXCEEDED the next call begins with another instance. Raises grpc.aio.AioRpcError, the last one.
+        DEADLINE_EXCEEDED the next call begins with another. Raises grpc.aio.AioRpcError, the last one.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + within_seconds
         failed: grpc.aio.AioRpcError | None = None
         for _ in self._doors:
             left = deadline - time.monotonic()

@@ -13,7 +13,7 @@ _STAGE_BUCKETS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0
 ENGINE_STAGE_SECONDS = Histogram(
     "tellerline_engine_stage_seconds",
     "Time a model worked on one request, queueing excluded.",
-    ["stage"],  # recognition, first_token, generation, synthesis_first, synthesis
+    ["stage"],  # recognition, first_token, generation, synthesis_first, synthesis, routing
     buckets=_STAGE_BUCKETS,
 )
 ENGINE_QUEUE_SECONDS = Histogram(
@@ -70,7 +70,9 @@ CONNECTOR_RTP_LATE = Counter(
     "tellerline_connector_rtp_underruns_total", "20 ms ticks with speech due and none to play.", ["lane"]
 )
 CONNECTOR_DARK_INPUTS = Counter(
-    "tellerline_connector_dark_inputs_total", "Secrets asked for on the keypad, by outcome.", ["lane", "outcome"]
+    "tellerline_connector_dark_inputs_total",
+    "Secrets asked for on the keypad, by outcome.",
+    ["lane", "outcome"],
 )
 CONNECTOR_RECORDINGS = Counter(
     "tellerline_connector_recordings_total",
@@ -79,6 +81,40 @@ CONNECTOR_RECORDINGS = Counter(
 )
 CONNECTOR_SPOOLED = Gauge("tellerline_connector_spooled_records", "Call records waiting on disk.", ["lane"])
 
+# ---- session, and what is on its way there
+FORWARDING_WAITING = Gauge(
+    "tellerline_forwarding_waiting_records", "Records the session service has not confirmed.", ["producer"]
+)
+FORWARDING_LAG_SECONDS = Gauge(
+    "tellerline_forwarding_lag_seconds", "Age of the oldest record not confirmed.", ["producer"]
+)
+FORWARDING_UNWRITTEN = Counter(
+    "tellerline_forwarding_unwritten_total",
+    "Records that could not be written to disk; alarm on any.",
+    ["producer"],
+)
+SESSION_RECORDS = Counter(
+    "tellerline_session_records_total",
+    "Records by what became of them.",
+    ["kind", "outcome"],  # stored, known, set_aside
+)
+SESSION_SET_ASIDE = Gauge(
+    "tellerline_session_set_aside_records", "Records somebody has to look at; alarm on any."
+)
+SESSION_APPEND_SECONDS = Histogram(
+    "tellerline_session_append_seconds", "Time to make one request's records durable.", buckets=_STAGE_BUCKETS
+)
+SESSION_UNAVAILABLE = Counter(
+    "tellerline_session_unavailable_total", "Requests refused since PostgreSQL was away.", ["rpc"]
+)
+SESSION_ORPHANS = Counter("tellerline_session_orphans_total", "Calls closed as lost: no lease named them.")
+SESSION_OUTBOX_LAG_SECONDS = Gauge(
+    "tellerline_session_outbox_lag_seconds", "Age of the oldest event not yet in the stream."
+)
+SESSION_EVENTS = Counter("tellerline_session_events_total", "Events handled by the view builder.")
+SESSION_VIEW_ERRORS = Counter(
+    "tellerline_session_view_errors_total", "Rounds of relay or view builder that failed.", ["stage"]
+)
 
 # ---- audit
 AUDIT_ENTRIES = Counter(
@@ -107,6 +143,19 @@ BANKING_BREAKER = Enum(
     "State of the circuit breaker in front of the bank.",
     states=["closed", "open", "half_open"],
 )
+
+BANKING_OPERATIONS = Counter(
+    "tellerline_banking_operations_total", "Operations asked for by pipelines.", ["operation", "outcome"]
+)
+BANKING_PINS = Counter("tellerline_banking_pins_total", "PINs taken from callers.", ["outcome"])
+BANKING_CLOSED = Gauge("tellerline_banking_closed", "1 while money and new authentications are closed.")
+BANKING_DOUBTS = Gauge("tellerline_banking_orders_in_doubt", "Orders whose outcome nobody knows yet.")
+BANKING_RESOLVED = Counter("tellerline_banking_doubts_resolved_total", "Doubts resolved.", ["outcome"])
+BANKING_FORGED = Counter(
+    "tellerline_banking_forged_identities_total", "Identities in Redis that this service did not write."
+)
+BANKING_JOURNAL = Gauge("tellerline_banking_journal_events", "Audit events waiting for the database.")
+BANKING_UNAUDITED = Counter("tellerline_banking_unaudited_total", "Audit events that were never written.")
 
 
 def serve(settings: Monitoring) -> None:
