@@ -237,10 +237,12 @@ class RouteRequest(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., turn_id: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
 
 class RouteReply(_message.Message):
-    __slots__ = ("guesses",)
+    __slots__ = ("guesses", "accepted")
     GUESSES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     guesses: _containers.RepeatedCompositeFieldContainer[IntentGuess]
-    def __init__(self, guesses: _Optional[_Iterable[_Union[IntentGuess, _Mapping]]] = ...) -> None: ...
+    accepted: bool
+    def __init__(self, guesses: _Optional[_Iterable[_Union[IntentGuess, _Mapping]]] = ..., accepted: _Optional[bool] = ...) -> None: ...
 
 class IntentGuess(_message.Message):
     __slots__ = ("intent", "probability")
