@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA banking TO tellerline_banking;
 
 -- Failures since the last success, per customer number and per calling number.
 CREATE TABLE banking.attempt (
-    subject        text PRIMARY KEY CHECK (subject ~ '^(customer|caller):[0-9a-f]{32}$'),
+    subject        text PRIMARY KEY CHECK (subject ~ '^(customer_number|caller|call):[0-9a-f]{32}$'),
     failures       smallint NOT NULL CHECK (failures >= 0),
     last_failed_at timestamptz NOT NULL DEFAULT now()
 );

@@ -1,0 +1,98 @@
+"""Redis behind the identities of running calls, sealed: who writes there can neither read nor forge them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Awaitable
+from dataclasses import asdict
+from typing import TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tellerline.banking.authorisation import Identity, Level, Standing
+from tellerline.banking.sealing import SealBroken, Sealing
+from tellerline.errors import IdentitiesAway
+from tellerline.monitoring import metrics
+
+log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+
+# Longer than any call; an end that was never told is forgotten by then.
+_KEPT_SECONDS = 7200
+# A Redis that does not answer must not keep a caller waiting (database.redis.client).
+PATIENCE_SECONDS = 0.25
+# How much the clocks of two hosts may differ.
+_SKEW_SECONDS = 5.0
+
+
+class RedisIdentities:
+    """books.Identities. A key for who it is, and one that lives for the idle time."""
+
+    def __init__(self, client: Redis, sealing: Sealing, idle_seconds: int) -> None:
+        self._client = client
+        self._sealing = sealing
+        self._idle_seconds = idle_seconds
+
+    async def standing(self, call_id: str) -> Standing | None:
+        """See books.Identities."""
+        sealed, used = await _answer(self._client.mget(_who(call_id), _used(call_id)))
+        if not isinstance(sealed, bytes):
+            return None
+        try:
+            fields = json.loads(self._sealing.open(sealed, _who(call_id)))
+        except SealBroken:
+            metrics.BANKING_FORGED.inc()
+            log.error("an identity in Redis was not written by this service; it is taken for nobody")
+            return None
+        identity = Identity(**fields | {"level": Level(fields["level"])})
+        return Standing(identity, self._fresh(call_id, used))
+
+    def _fresh(self, call_id: str, used: object) -> bool:
+        if not isinstance(used, bytes):
+            return False
+        try:
+            at = float(self._sealing.open(used, _used(call_id)))
+        except SealBroken:
+            metrics.BANKING_FORGED.inc()
+            return False
+        # The time is sealed too: who writes to Redis keeps no call fresh. A clock that jumps makes it stale.
+        return -_SKEW_SECONDS <= time.time() - at < self._idle_seconds
+
+    async def keep(self, identity: Identity) -> None:
+        """See books.Identities."""
+        value = json.dumps(asdict(identity)).encode()
+        call_id = identity.call_id
+        async with self._client.pipeline(transaction=True) as both:
+            both.set(_who(call_id), self._sealing.seal(value, _who(call_id)), ex=_KEPT_SECONDS)
+            both.set(_used(call_id), self._now(call_id), ex=self._idle_seconds)
+            await _answer(both.execute())
+
+    async def touch(self, call_id: str) -> None:
+        """See books.Identities. Never brings back what was forgotten."""
+        await _answer(self._client.set(_used(call_id), self._now(call_id), ex=self._idle_seconds, xx=True))
+
+    async def forget(self, call_id: str) -> None:
+        """See books.Identities."""
+        await _answer(self._client.delete(_who(call_id), _used(call_id)))
+
+    def _now(self, call_id: str) -> bytes:
+        return self._sealing.seal(repr(time.time()).encode(), _used(call_id))
+
+
+def _who(call_id: str) -> str:
+    return f"banking:who:{call_id}"
+
+
+def _used(call_id: str) -> str:
+    return f"banking:used:{call_id}"
+
+
+async def _answer(asking: Awaitable[_Answer]) -> _Answer:
+    try:
+        return await asking
+    except (RedisError, OSError) as error:
+        raise IdentitiesAway(f"banking: Redis does not answer ({type(error).__name__})") from error

@@ -1,0 +1,110 @@
+"""`tellerline banking`: the daemon that stands between conversations and the bank."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from tellerline import audit, bootstrap
+from tellerline.banking.authentication import Authentication
+from tellerline.banking.enquiries import Desk, Enquiries
+from tellerline.banking.orders import Doubts, Orders
+from tellerline.banking.postgres import Database, PostgresAttempts, PostgresJournal, PostgresOrders
+from tellerline.banking.redis import PATIENCE_SECONDS, RedisIdentities
+from tellerline.banking.rest import RestBank
+from tellerline.banking.sealing import read_sealing
+from tellerline.banking.servicers import BankingServicer, SecretInputServicer, Teller
+from tellerline.database import redis
+from tellerline.monitoring import notify
+from tellerline.rpc import banking_pb2_grpc
+from tellerline.settings import BankingSettings
+
+log = logging.getLogger(__name__)
+
+# What a running order may take at SIGTERM: the bank's time-out and the writing.
+_STOP_SECONDS = 8.0
+
+
+async def serve(settings: BankingSettings) -> None:
+    """Serves until SIGTERM, then lets running orders end. Raises SettingsError and AuditError."""
+    async with running(settings):
+        notify.notify("READY=1")
+        log.info("serving on %s, secrets on %s", settings.listen, settings.secrets_listen)
+        await bootstrap.until_signal()
+        notify.notify("STOPPING=1")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: BankingSettings) -> AsyncIterator[Teller]:
+    """The service, listening, while the context is open."""
+    sealing = read_sealing(settings.audit_key)
+    chain = audit.Chain(audit.read_key(settings.audit_key), service="banking")
+    database = Database(settings.database, chain)
+    async with contextlib.AsyncExitStack() as stack:
+        client = redis.client(settings.redis, PATIENCE_SECONDS)
+        stack.push_async_callback(client.aclose)
+        bank = await stack.enter_async_context(RestBank(settings.bank))
+        stack.push_async_callback(database.close)
+        await database.open()
+        journal = PostgresJournal(database)
+        await stack.enter_async_context(journal.running())
+        identities = RedisIdentities(client, sealing, settings.idle_seconds)
+        desk = Desk(bank, identities, journal, sealing)
+        orders = PostgresOrders(database)
+        teller = Teller(
+            bank=bank,
+            authentication=Authentication(
+                bank,
+                identities,
+                PostgresAttempts(database),
+                journal,
+                sealing,
+                limit=settings.attempts,
+            ),
+            enquiries=Enquiries(desk),
+            orders=Orders(desk, orders, sealing, settings.limits, quote_seconds=settings.quote_seconds),
+            database=database,
+        )
+        await stack.enter_async_context(_resolving(Doubts(bank, orders, sealing)))
+        stack.push_async_callback(teller.orders.finish)
+        await stack.enter_async_context(_listening(settings, teller))
+        yield teller
+
+
+@contextlib.asynccontextmanager
+async def _resolving(doubts: Doubts) -> AsyncIterator[None]:
+    task = asyncio.create_task(doubts.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def _listening(settings: BankingSettings, teller: Teller) -> AsyncIterator[None]:
+    """Both servers. Secrets have a server of their own: a pipeline must not be able to guess PINs."""
+    banking, banking_health = bootstrap.server(_socket(settings.listen))
+    banking_pb2_grpc.add_BankingServicer_to_server(BankingServicer(teller), banking)
+    secrets, secrets_health = bootstrap.server(_socket(settings.secrets_listen))
+    banking_pb2_grpc.add_SecretInputServicer_to_server(SecretInputServicer(teller.authentication), secrets)
+    servers: list[grpc.aio.Server] = [banking, secrets]
+    for server in servers:
+        await server.start()
+    for health in (banking_health, secrets_health):
+        await health.set("", health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(server.stop(_STOP_SECONDS) for server in servers))
+
+
+def _socket(address: str) -> Path:
+    return Path(address.removeprefix("unix:"))
