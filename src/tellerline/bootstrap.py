@@ -14,8 +14,10 @@ import uvloop
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
+from tellerline.errors import SettingsError
 from tellerline.monitoring import metrics, notify
-from tellerline.settings import Monitoring
+from tellerline.peers import AllowedPeers, credentials
+from tellerline.settings import Monitoring, Tls
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,25 @@ def server(socket: Path) -> tuple[grpc.aio.Server, HealthServicer]:
     return grpc_server, servicer
 
 
+def listen(address: str, tls: Tls | None) -> tuple[grpc.aio.Server, HealthServicer]:
+    """As `server`, for an Address of the settings: "unix:/path", or "host:port" with mutual TLS.
+
+    Raises SettingsError for a network address without `tls`, or one that cannot be bound.
+    """
+    if address.startswith("unix:"):
+        return server(Path(address.removeprefix("unix:")))
+    if tls is None:
+        raise SettingsError(f"listen: {address}: needs `tls`; only unix sockets go without")
+    grpc_server = grpc.aio.server(options=CHANNEL_OPTIONS, interceptors=(AllowedPeers(tls.peers),))
+    servicer = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, grpc_server)
+    try:
+        grpc_server.add_secure_port(address, credentials(tls))
+    except RuntimeError as error:
+        raise SettingsError(f"listen: {address}: cannot be bound; is the port taken?") from error
+    return grpc_server, servicer
+
+
 async def until_signal() -> signal.Signals:
     """Waits for SIGTERM or SIGINT and returns which."""
     loop = asyncio.get_running_loop()
@@ -74,4 +95,4 @@ def run(daemon: str, monitoring: Monitoring, main: Callable[[], Awaitable[None]]
     uvloop.run(main())  # type: ignore[arg-type]
 
 
-__all__ = ["CHANNEL_OPTIONS", "channel", "health", "run", "server", "until_signal"]
+__all__ = ["CHANNEL_OPTIONS", "channel", "health", "listen", "run", "server", "until_signal"]

@@ -5,8 +5,8 @@
         earlier = await forwarder.resume(call_id)
 
 `append` does not block: the record is written (page cache: it survives kill -9 of this process) and sent in
-the background; a thread syncs the file every 0.2 s, for the power. Records are dropped once the service has said
-that they are stored or set aside. What a dead process left in the folder is sent by the next one.
+the background; a thread syncs the file every 0.2 s, for the power. Records are dropped once the service has
+said that they are stored or set aside. What a dead process left in the folder is sent by the next one.
 Texts of callers are redacted before they touch the disk.
 """
 
@@ -62,6 +62,7 @@ Fact = (
 _FIELDS: dict[str, str] = {
     field.message_type.name: field.name
     for field in session_pb2.Record.DESCRIPTOR.oneofs_by_name["fact"].fields
+    if field.message_type is not None
 }
 
 
