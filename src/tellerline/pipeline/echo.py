@@ -8,7 +8,7 @@ It admits every call and plays the caller's audio back. The number called makes 
     goodbye   one second of tone, then HangUp(after_playout)
     transfer  Transfer to `transfer_target` after one second, hang-up when the transfer succeeded
     pin       asks for four digits of dark input after one second, and for a menu once they are checked
-    secret    asks for twelve digits of dark input at once, and again whenever they were checked
+    secret    asks for twelve digits of dark input at once, and again whenever they were checked; is recorded
     record    has the call recorded; its first digit stops the recording, its second resumes it
 
 Keys go up in all of them but the two that ask for dark input: a menu is declared right after `Attached`.
@@ -106,7 +106,7 @@ class _Call:
             self.send(menu_input=pb.MenuInput())
         elif self.called == "secret" and not self.asked:
             self.ask(12)
-        if self.called == "record":
+        if self.called in ("record", "secret"):
             self.send(recording=pb.Recording(wanted=True))
         log.info(
             "call %s attached, resume=%s, dark input %d, recording=%s",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Engine:
         self._recognition = rpc.RecognitionStub(self._channel)
         self._model = rpc.LanguageModelStub(self._channel)
         self._synthesis = rpc.SynthesisStub(self._channel)
+        self._router = rpc.RouterStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._prompt: list[pb.Message] = []
         self._prefix = ""
@@ -126,6 +128,42 @@ class Engine:
                 await self._open_prefix(until - time.monotonic())
             except EngineUnavailable as error:
                 raise LanguageModelError(str(error)) from error
+
+    async def route(self, call_id: str, text: str, code: str, seconds: float) -> list[pb.IntentGuess]:
+        """What `text` (language `code`) may mean, likeliest first. Raises EngineUnavailable."""
+        try:
+            reply = await self._router.Route(
+                pb.RouteRequest(call_id=call_id, text=text, language=code), timeout=seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            raise EngineUnavailable(f"engine: Route failed ({error.code().name})") from error
+        return list(reply.guesses)
+
+    async def choose(self, call_id: str, text: str, among: Sequence[str], seconds: float) -> str:
+        """The model's pick of `among` for what a caller says, as JSON {"intent": ...}.
+
+        Raises LanguageModelError. A grammar leaves it no other words. The words of a caller are quoted to it, and its pick is a name.
+        """
+        asked = f"A bank's caller says: {json.dumps(text)}. Which of these do they want: {', '.join(among)}?"
+        schema = {
+            "type": "object",
+            "properties": {"intent": {"enum": list(among)}},
+            "required": ["intent"],
+            "additionalProperties": False,
+        }
+        request = pb.GenerateRequest(
+            call_id=call_id,
+            messages=[pb.Message(role="user", content=asked)],
+            sampling=pb.Sampling(max_tokens=24),
+            json_schema=json.dumps(schema),
+        )
+        stream = self._model.Generate(request, timeout=seconds)
+        try:
+            return "".join([reply.text async for reply in stream if reply.WhichOneof("reply") == "text"])
+        except grpc.aio.AioRpcError as error:
+            raise LanguageModelError(f"engine: choosing failed ({error.code().name})") from error
+        finally:
+            stream.cancel()
 
     async def synthesise(
         self, text: str, call_id: str = "", turn_id: int = 0, fixed_phrase: bool = False

@@ -1,0 +1,91 @@
+"""Where a conversation stands: immutable, and all JSON, so that another process can go on with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+# What was last said is kept for "repeat" and for taking a call over, and no longer than that.
+REMEMBERED_INTENTS = 20
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A flow to begin once it is known who is calling: what was said to begin it, and what is known of it."""
+
+    flow: str
+    text: str = ""
+    slots: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """One call's conversation. Slots hold bank references and amounts; never a digit typed in the dark.
+
+    `flow` "open" means that the caller may ask for anything.
+    """
+
+    language: str = "en"
+    flow: str = "open"
+    step: str = ""
+    slots: dict[str, Any] = field(default_factory=dict)
+    goal: Goal | None = None
+    # As banking.proto's AuthenticationReply.Level; a hint that saves a question, banking decides.
+    level: int = 0
+    # The last answer, clause by clause, and the question it ended in.
+    said: tuple[str, ...] = ()
+    question: tuple[str, ...] = ()
+    # Turns in a row that came to nothing.
+    failures: int = 0
+    # Speech has failed, or keys are what this caller uses: choices are offered by key.
+    keypad: bool = False
+    slow: bool = False
+    # "off": the site records nobody; "notice": due or just given; then "on" or "refused".
+    recording: Literal["off", "notice", "on", "refused"] = "off"
+    intents: tuple[str, ...] = ()
+    # How many targets of a handover were tried, and its reference.
+    targets_tried: int = 0
+    reference: str = ""
+    # Dark input under way: its id and what it is for.
+    dark_id: int = 0
+    dark_purpose: str = ""
+    # Ids of dark input given so far.
+    dark_ids: int = 0
+    # Prompts in a row that a silent caller did not answer.
+    silences: int = 0
+
+    def at(self, flow: str, step: str = "", **slots: Any) -> State:
+        """The same call at another place, with exactly these slots; failures are forgiven."""
+        return replace(self, flow=flow, step=step, slots=slots, failures=0)
+
+    def with_slots(self, **slots: Any) -> State:
+        """The same place with these slots added."""
+        return replace(self, slots={**self.slots, **slots})
+
+    def open(self) -> State:
+        """The caller may ask for anything."""
+        return replace(self.at("open"), goal=None)
+
+    def wants(self, intent: str) -> State:
+        """Notes an intent, for the summary of a handover."""
+        return replace(self, intents=(*self.intents, intent)[-REMEMBERED_INTENTS:])
+
+    def to_json(self) -> str:
+        """The state as one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> State:
+        """What `to_json` wrote. Fields of another release are passed over. Raises ValueError."""
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("a conversation's state must be a JSON object")
+        known = {entry.name for entry in fields(cls)}
+        kept = {name: value for name, value in data.items() if name in known}
+        for name in ("said", "question", "intents"):
+            if name in kept:
+                kept[name] = tuple(kept[name])
+        if kept.get("goal") is not None:
+            kept["goal"] = Goal(**kept["goal"])
+        return cls(**kept)

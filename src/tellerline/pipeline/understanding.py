@@ -1,0 +1,79 @@
+"""What a caller's words mean: the engine's router first, its language model for what the router doubts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from tellerline.errors import EngineUnavailable, LanguageModelError
+from tellerline.pipeline.engine import Engine
+from tellerline.pipeline.flows.events import Guess
+
+log = logging.getLogger(__name__)
+
+# At and above this probability the router's word is taken.
+SURE = 0.6
+# Below this nobody is asked whether they meant it.
+POSSIBLE = 0.25
+ROUTE_SECONDS = 1.0
+CHOOSE_SECONDS = 2.0
+_CONSIDERED = 3
+
+
+class Understanding(Protocol):
+    """Where intents come from."""
+
+    async def route(self, text: str, language: str) -> list[Guess]:
+        """Likeliest first; empty where nobody can tell."""
+
+    async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
+        """The one of `among` that the language model takes the words for; "" for none."""
+
+
+class EngineUnderstanding:
+    """The engine's router and language model, for one call."""
+
+    def __init__(self, engine: Engine, call_id: str) -> None:
+        self._engine = engine
+        self._call_id = call_id
+
+    async def route(self, text: str, language: str) -> list[Guess]:
+        """Likeliest first; empty while the engine has no router."""
+        try:
+            guesses = await self._engine.route(self._call_id, text, language, ROUTE_SECONDS)
+        except EngineUnavailable as error:
+            log.info("call %s: not routed: %s", self._call_id, error)
+            return []
+        return [Guess(guess.intent, guess.probability, "router") for guess in guesses]
+
+    async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
+        """Under a grammar that knows no other words than `among`."""
+        try:
+            answer = await self._engine.choose(self._call_id, text, among, CHOOSE_SECONDS)
+            chosen = json.loads(answer).get("intent", "")
+        except (LanguageModelError, ValueError, AttributeError):
+            return ""
+        return chosen if chosen in among else ""
+
+
+async def understand(understanding: Understanding, text: str, language: str) -> tuple[Guess, Guess | None]:
+    """What `text` means, and what it may mean where that is in doubt: ask before acting on it."""
+    guesses = await understanding.route(text, language)
+    if not guesses or guesses[0].intent == "out_of_scope":
+        return Guess(), None
+    if guesses[0].probability >= SURE:
+        return guesses[0], None
+    possible = [guess for guess in guesses[:_CONSIDERED] if guess.probability >= POSSIBLE]
+    if not possible:
+        return Guess(), None
+    names = [guess.intent for guess in possible]
+    if "out_of_scope" not in names:
+        names.append("out_of_scope")
+    chosen = await understanding.choose(text, language, names)
+    if chosen == "out_of_scope":
+        return Guess("out_of_scope", 0.0, "model"), None
+    doubted = next((guess for guess in possible if guess.intent == chosen), possible[0])
+    by_model = Guess(doubted.intent, doubted.probability, "model" if chosen else "router")
+    return Guess(), None if doubted.intent == "out_of_scope" else by_model
