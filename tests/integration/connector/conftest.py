@@ -15,6 +15,9 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2] / "calls" / "sip"))
 
 from lane_processes import LaneMaker, LaneProcesses
+from services import SecretInput, Server, Session
+
+from tellerline.settings import ServiceAddresses
 
 
 @pytest.fixture
@@ -33,3 +36,26 @@ def make_lane() -> Iterator[LaneMaker]:
             return lane
 
         yield make
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A folder for sockets: their paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="tlcon-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def banking(sockets: Path) -> Iterator[tuple[SecretInput, ServiceAddresses]]:
+    """Where secrets go, and its address for a connector's settings."""
+    servicer = SecretInput()
+    with contextlib.closing(Server(sockets / "secrets.sock", servicer)) as server:
+        yield servicer, ServiceAddresses(addresses=(f"unix:{server.path}",))
+
+
+@pytest.fixture
+def session(sockets: Path) -> Iterator[tuple[Session, Server, ServiceAddresses]]:
+    """Where call records go: what it heard, the server to stop and start, its address."""
+    servicer = Session()
+    with contextlib.closing(Server(sockets / "session.sock", servicer)) as server:
+        yield servicer, server, ServiceAddresses(addresses=(f"unix:{server.path}",))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
@@ -136,22 +135,6 @@ def test_sigterm_ends_a_call_at_the_limit(make_lane: LaneMaker) -> None:
         assert phone.wait_bye()
     assert lane.connector.wait(10) == 0
     assert lane.wait_record("closed")["reason"] == "drained"
-
-
-def test_dark_input_never_reaches_the_pipeline(make_lane: LaneMaker) -> None:
-    lane = make_lane()
-    with lane.phone("pin") as phone:
-        _calling(lane, phone)
-        # While keys are collected the pipeline hears silence, so there is nothing it could echo.
-        wait_until(lambda: phone.talk().packets[-1].payload == b"\xff" * 160, 5, "the collection to begin")
-        for event in (1, 2, 3, 4):
-            phone.talk().digit(event)
-        wait_until(lambda: "dark input: outcome 5" in lane.log("pipeline"), 5, "the result")
-        _hears(phone, _SAID)
-    wait_until(lambda: "0 digits heard" in lane.log("pipeline"), 5, "the call's end")
-    assert lane.wait_record("closed")["digits"] == 4
-    for daemon in ("connector", "pipeline"):
-        assert re.findall(r"\b1234\b|(?i:digit|dtmf|key)\W{1,3}[1-4]\b", lane.log(daemon)) == []
 
 
 def _refused(lane: LaneProcesses) -> bool:
