@@ -44,6 +44,14 @@ class Asked:
     speculative: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CardsSeen:
+    """Cards, and whether their digits may be told."""
+
+    cards: tuple[model.Card, ...]
+    with_endings: bool
+
+
 class SpeculativeWrite(Exception):
     """The pipeline asked, before the caller's turn was over, for what changes something."""
 
@@ -138,25 +146,22 @@ class Enquiries:
 
         return await self._desk.ask("transactions", asked, ask)
 
-    async def cards(self, asked: Asked) -> tuple[model.Card, ...]:
-        """The customer's cards. Whoever only typed a customer number is told kinds, and of no digits.
+    async def cards(self, asked: Asked) -> CardsSeen:
+        """The customer's cards. Whoever only typed a customer number is told kinds, and no digits.
 
-        Nor is such a caller told that a number is nobody's: its cards are none.
+        Nor is such a caller told that a number is nobody's: it has no cards.
         """
-        identified = False
 
-        async def ask(identity: Identity) -> tuple[model.Card, ...]:
-            nonlocal identified
-            identified = identity.level < Level.AUTHENTICATED
-            return await self._bank.cards(identity.customer_id)
+        async def ask(identity: Identity) -> CardsSeen:
+            cards = await self._bank.cards(identity.customer_id)
+            return CardsSeen(cards, with_endings=identity.level is Level.AUTHENTICATED)
 
         try:
-            cards = await self._desk.ask("cards", asked, ask)
+            return await self._desk.ask("cards", asked, ask)
         except Refused as refused:
             if refused.refusal is Refusal.NOT_FOUND:
-                return ()
+                return CardsSeen((), with_endings=False)
             raise
-        return tuple(replace(card, ending="") for card in cards) if identified else cards
 
     async def card_delivery(self, asked: Asked, card_id: str) -> model.CardDelivery:
         """Where a card is."""

@@ -6,9 +6,13 @@ from tellerline.banking import model
 from tellerline.banking.authentication import Authenticated
 from tellerline.banking.authorisation import Refusal
 from tellerline.banking.books import OrderRow, OrderState
-from tellerline.banking.enquiries import Asked
+from tellerline.banking.enquiries import Asked, CardsSeen
 from tellerline.banking.orders import Quoted
 from tellerline.rpc import banking_pb2 as pb
+
+
+class Unintelligible(Exception):
+    """A request that means nothing; the text says what would, and quotes none of it."""
 
 
 def asked(request: pb.CallRequest) -> Asked:
@@ -57,9 +61,19 @@ def transaction(value: model.Transaction) -> pb.Transaction:
     )
 
 
-def card(value: model.Card) -> pb.Card:
-    """A card."""
-    return pb.Card(card_id=value.card_id, kind=value.kind, ending=value.ending, state=value.state)
+def cards(value: CardsSeen) -> pb.CardsReply:
+    """Cards, with their digits where those may be told."""
+    return pb.CardsReply(
+        cards=(
+            pb.Card(
+                card_id=card.card_id,
+                kind=card.kind,
+                ending=card.ending if value.with_endings else "",
+                state=card.state,
+            )
+            for card in value.cards
+        )
+    )
 
 
 def card_delivery(value: model.CardDelivery) -> pb.CardDeliveryReply:
@@ -96,7 +110,14 @@ def branch(value: model.Branch) -> pb.Branch:
 
 
 def order(request: pb.QuoteRequest) -> model.Order:
-    """The order of a request. Raises ValueError where it says none, or two."""
+    """The order of a request. Raises Unintelligible."""
+    try:
+        return _order(request)
+    except ValueError as error:
+        raise Unintelligible(str(error)) from error
+
+
+def _order(request: pb.QuoteRequest) -> model.Order:
     match request.WhichOneof("order"):
         case "transfer":
             given = request.transfer
@@ -112,6 +133,13 @@ def order(request: pb.QuoteRequest) -> model.Order:
             return model.BillOrder(request.bill.from_account_id, request.bill.bill_id)
         case _:
             raise ValueError("a quote is for a transfer or for a bill")
+
+
+def confirmation(request: pb.ExecuteRequest) -> str:
+    """How the caller confirmed. Raises Unintelligible."""
+    if request.confirmed_by not in ("keypad", "voice"):
+        raise Unintelligible("an order is confirmed by keypad or by voice")
+    return request.confirmed_by
 
 
 def quote(value: Quoted) -> pb.QuoteReply:

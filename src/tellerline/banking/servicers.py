@@ -72,8 +72,7 @@ class BankingServicer(rpc.BankingServicer):
         """See banking.proto."""
 
         async def answer() -> pb.CardsReply:
-            cards = await self._teller.enquiries.cards(messages.asked(request))
-            return pb.CardsReply(cards=map(messages.card, cards))
+            return messages.cards(await self._teller.enquiries.cards(messages.asked(request)))
 
         return await _answer(context, request, pb.CardsReply, answer)
 
@@ -127,9 +126,8 @@ class BankingServicer(rpc.BankingServicer):
 
         async def answer() -> pb.ExecuteReply:
             asked = messages.asked(request.call)
-            executed = await self._teller.orders.execute(
-                asked, request.quote_id, request.token, request.confirmed_by
-            )
+            confirmed_by = messages.confirmation(request)
+            executed = await self._teller.orders.execute(asked, request.quote_id, request.token, confirmed_by)
             return messages.execution(executed)
 
         def refused(refusal: str) -> pb.ExecuteReply:
@@ -173,7 +171,7 @@ class SecretInputServicer(rpc.SecretInputServicer):
 
     async def _submit(self, request: pb.SecretRequest) -> Answer:
         if request.digits and not request.digits.isdigit():
-            raise ValueError("digits are ASCII digits")
+            raise messages.Unintelligible("digits are ASCII digits")
         match request.purpose:
             case "customer_number":
                 digits = request.digits.decode("ascii")
@@ -181,7 +179,7 @@ class SecretInputServicer(rpc.SecretInputServicer):
             case "pin":
                 return await self._authentication.pin(request.call_id, request.digits, request.caller)
             case _:
-                raise ValueError("a purpose is customer_number or pin")
+                raise messages.Unintelligible("a purpose is customer_number or pin")
 
 
 async def _answer(
@@ -208,8 +206,8 @@ async def _errors(context: Any, call_id: str) -> AsyncIterator[None]:
         await _end(context, grpc.StatusCode.UNAVAILABLE, error.code)
     except SpeculativeWrite as error:
         await _end(context, grpc.StatusCode.FAILED_PRECONDITION, f"{error}: not before the turn is over")
-    except ValueError:
-        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "request")
+    except messages.Unintelligible as error:
+        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 async def _end(context: Any, status: grpc.StatusCode, detail: str) -> NoReturn:
