@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -98,10 +99,21 @@ def clauses(code: str, key: str, **slots: str) -> tuple[str, ...]:
     return tuple(filled)
 
 
+def fold(text: str, code: str) -> str:
+    """`text` in lower case of language `code`, without accents; the Turkish dotless i like the dotted one.
+
+    Recognisers and callers' keyboards drop accents as they please, and nothing here hangs on them.
+    """
+    if code == "tr":
+        text = text.replace("İ", "i").replace("I", "i")
+    text = text.lower().replace("ı", "i").replace("’", "'")
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
 def words(text: str) -> list[str]:
     """The words of `text`, lower case, apostrophes and inner hyphens kept, other punctuation gone."""
     cleaned = "".join(c if c.isalnum() or c in "'-" else " " for c in text.lower().replace("’", "'"))
     return [word.strip("'-") for word in cleaned.split() if word.strip("'-")]
 
 
-__all__ = ["Language", "clauses", "data", "load", "words"]
+__all__ = ["Language", "clauses", "data", "fold", "load", "words"]

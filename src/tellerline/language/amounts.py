@@ -32,6 +32,11 @@ class _Found:
     end: int
 
 
+def exponent(currency: str) -> int:
+    """How many digits of `currency` stand behind the point."""
+    return _EXPONENTS.get(currency, 2)
+
+
 def parse_amount(text: str, code: str, currency: str) -> Money | None:
     """The amount in `text` (language `code`), in `currency` (ISO 4217) where the caller names none.
 
@@ -49,7 +54,7 @@ def parse_amount(text: str, code: str, currency: str) -> Money | None:
 
 def _money(amount: _Found, currency: str) -> Money | None:
     currency = currency if amount.currency in ("", "?") else amount.currency
-    minor_units = amount.major.scaleb(_EXPONENTS.get(currency, 2)) + amount.minor
+    minor_units = amount.major.scaleb(exponent(currency)) + amount.minor
     if minor_units != minor_units.to_integral_value():
         return None
     return Money(int(minor_units), currency)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import Any, Protocol, TypeVar
+
+from tellerline import language
+from tellerline.language import reading
+from tellerline.language.reading import Token
+
+# What of a name must be heard: "Schmidt" and "Shmit" share 0.83, "Anna" and "Hannah" 0.8.
+_ALIKE = 0.8
+# Names heard this much worse than the best are not meant.
+_STANDS_OUT = 0.1
+_SHORT = 3
 
 
 class Account(Protocol):
@@ -34,9 +47,21 @@ def which_account(text: str, code: str, accounts: Sequence[A]) -> list[A]:
     """Those of `accounts` that `text` (language `code`) may mean, by kind, name or ending.
 
     One: that is it. None: no account was named. Several: the caller has to choose. `account.name`, where
-    there is one, counts too ("the holiday account").
+    there is one, counts too ("the holiday account"), and so does their order ("the second one").
     """
-    return []
+    tokens = reading.read(text, code, "accounts")
+    ways = (
+        _by_ending(tokens, accounts),
+        _by_name(text, code, accounts),
+        _by_kind(tokens, code, accounts),
+    )
+    meant: list[A] = []
+    for found in ways:
+        if meant and found:
+            # "The savings account ending in 1234": both say something, and where they clash, all are meant.
+            meant = [a for a in meant if a in found] or [a for a in accounts if a in meant or a in found]
+        meant = meant or found
+    return meant or _by_order(tokens, accounts)
 
 
 def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
@@ -44,4 +69,120 @@ def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
 
     Spelling may differ as recognisers spell ("Katherine", "Catherine"; "Ayse", "Ayşe'ye").
     """
-    return []
+    heard = _Heard(text, code)
+    likeness = [(heard.likeness(payee.name), payee) for payee in payees]
+    best = max((how for how, _ in likeness), default=(0, 0.0))
+    if not best[0]:
+        return []
+    return [payee for how, payee in likeness if how[0] == best[0] and how[1] > best[1] - _STANDS_OUT]
+
+
+# ---- accounts
+
+
+def _by_ending(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
+    runs: list[tuple[str, bool]] = []
+    digits, named, before = "", False, ""
+    for token in [*tokens, Token("")]:
+        if token.number is not None:
+            named = named or before == "ENDING"
+            digits += token.text if token.text.isdigit() else f"{token.number:f}"
+        elif digits:
+            runs.append((digits, named))
+            digits, named = "", False
+        before = token.sign
+    # Two digits are an ending only where the caller says so.
+    ends = [run for run, is_named in runs if len(run) == 4 or (is_named and len(run) > 1)]
+    return [account for account in accounts if any(account.ending.endswith(run) for run in ends)]
+
+
+def _by_name(text: str, code: str, accounts: Sequence[A]) -> list[A]:
+    generic = set(language.data(code, "accounts")["generic"])
+    heard = _Heard(text, code)
+    found = []
+    for account in accounts:
+        words = [w for w in language.words(language.fold(_name(account), code)) if w not in generic]
+        if words and all(heard.word_likeness(word) >= _ALIKE for word in words):
+            found.append(account)
+    return found
+
+
+def _by_kind(tokens: Sequence[Token], code: str, accounts: Sequence[A]) -> list[A]:
+    same: dict[str, str] = language.data(code, "accounts")["same_kinds"]
+    kinds = set()
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1].sign if index else ""
+        before_that = tokens[index - 2].sign if index > 1 else ""
+        behind = tokens[index + 1].sign if index + 1 < len(tokens) else ""
+        taken_back = "NOT" in (before, before_that) or behind == "NOT_THAT"
+        if token.sign.startswith("KIND_") and not taken_back:
+            kind = token.sign.removeprefix("KIND_")
+            kinds |= {kind, same.get(kind, kind)}
+    return [account for account in accounts if account.kind in kinds]
+
+
+def _by_order(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
+    if any(token.sign == "LAST_ONE" for token in tokens):
+        return list(accounts[-1:])
+    ordinals = [token.number for token in tokens if token.sign.startswith("O") and token.number is not None]
+    if len(ordinals) != 1 or not 1 <= ordinals[0] <= len(accounts):
+        return []
+    return [accounts[int(ordinals[0]) - 1]]
+
+
+def _name(account: Any) -> str:
+    return getattr(account, "name", "") or ""
+
+
+# ---- names
+
+
+class _Heard:
+    """What was said, as names may hide in it."""
+
+    def __init__(self, text: str, code: str) -> None:
+        data = language.data(code, "accounts")
+        self._code = code
+        self._company_words = frozenset(data["company_words"])
+        self._ending = re.compile(language.data(code, "numbers")["word_ending"])
+        words = [word for word in re.split(r"[^\w'’]+", text) if word]
+        # "Can" is a name, and "can" is none; a sentence begins with a capital in any case.
+        words = [
+            word
+            for index, word in enumerate(words)
+            if language.fold(word, code) not in data["words_too"] or (index and word[0].isupper())
+        ]
+        stems = [language.fold(word, code).partition("'")[0] for word in words]
+        # A recogniser may write one name as two words.
+        pairs = [first + second for first, second in pairwise(stems)]
+        self._words = [stem for stem in stems if stem] + pairs
+
+    def likeness(self, name: str) -> tuple[int, float]:
+        """How many words of `name` were heard, and how well all in all (0 to 1)."""
+        words = language.words(language.fold(name, self._code))
+        telling = [word for word in words if word not in self._company_words] or words
+        heard = [how for word in telling if (how := self.word_likeness(word)) >= _ALIKE]
+        return len(heard), sum(heard) / len(heard) if heard else 0.0
+
+    def word_likeness(self, word: str) -> float:
+        """How well one word of a name was heard; short ones must be whole."""
+        return max((self._alike(word, heard) for heard in self._words), default=0.0)
+
+    def _alike(self, word: str, heard: str) -> float:
+        if word == heard or (heard.startswith(word) and self._ending.fullmatch(heard, len(word))):
+            return 1.0
+        if min(len(word), len(heard)) <= _SHORT:
+            return 0.0
+        spelt = SequenceMatcher(None, word, heard, autojunk=False).ratio()
+        sounded = SequenceMatcher(None, _sound(word), _sound(heard), autojunk=False).ratio()
+        return max(spelt, 0.97 * sounded)
+
+
+_SOUNDS = (("ph", "f"), ("ck", "k"), ("c", "k"), ("q", "k"), ("y", "i"), ("z", "s"), ("th", "t"), ("w", "v"))
+
+
+def _sound(word: str) -> str:
+    """A word by its sound, roughly: letters that recognisers take for each other made one, doubles single."""
+    for letters, sound in _SOUNDS:
+        word = word.replace(letters, sound)
+    return re.sub(r"(.)\1", r"\1", word[:1] + word[1:].replace("h", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,17 +39,6 @@ class Token:
     text: str = ""
 
 
-def fold(text: str, code: str) -> str:
-    """`text` in lower case of language `code`, without accents; the Turkish dotless i like the dotted one.
-
-    Recognisers and callers' keyboards drop accents as they please, and nothing here hangs on them.
-    """
-    if code == "tr":
-        text = text.replace("İ", "i").replace("I", "i")
-    text = text.lower().replace("ı", "i").replace("’", "'")
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
 class Lexicon:
     """Phrases of one language and the names they go by; endings that change nothing are passed over."""
 
@@ -58,7 +46,7 @@ class Lexicon:
         ending = language.data(code, "numbers")["word_ending"]
         self._ending = re.compile(f"(?:{ending})")
         phrases = [
-            (tuple(fold(str(phrase), code).replace("'", "").split()), name)
+            (tuple(language.fold(str(phrase), code).replace("'", "").split()), name)
             for name, listed in entries.items()
             for phrase in listed
         ]
@@ -92,7 +80,7 @@ def lexicon(code: str, name: str) -> Lexicon:
 
 def read(text: str, code: str, name: str) -> list[Token]:
     """The tokens of `text` (language `code`), the words of lexicon `name` recognised among them."""
-    pieces = list(_pieces(fold(text, code), code))
+    pieces = list(_pieces(language.fold(text, code), code))
     texts = [piece.text if isinstance(piece, numbers.Word) else "" for piece in pieces]
     entries, tokens, index = lexicon(code, name), [], 0
     while index < len(pieces):

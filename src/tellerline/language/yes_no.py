@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from tellerline import language
+
 
 def is_yes(text: str, code: str) -> bool:
     """Whether `text` (language `code`) is a plain yes and nothing else: what may confirm a payment.
 
     "Yes, but ..." is not, nor is "yes" beside "no", "not" or "wait".
     """
-    return False
+    rest, agreed = _words(text, code), False
+    while rest:
+        if length := _length(rest, "yes", code):
+            agreed = True
+        elif not (length := _length(rest, "beside_yes", code)):
+            return False
+        rest = rest[length:]
+    return agreed
 
 
 def is_no(text: str, code: str) -> bool:
     """Whether `text` (language `code`) refuses: a no, with or without a correction after it."""
-    return False
+    heard = _words(text, code)
+    return any(_length(heard[start:], "no", code) for start in range(len(heard)))
+
+
+def _words(text: str, code: str) -> tuple[str, ...]:
+    return tuple(language.words(language.fold(text, code)))
+
+
+def _length(heard: tuple[str, ...], name: str, code: str) -> int:
+    """How many words of what was heard the longest phrase of list `name` takes."""
+    return next((len(phrase) for phrase in _phrases(name, code) if heard[: len(phrase)] == phrase), 0)
+
+
+@cache
+def _phrases(name: str, code: str) -> tuple[tuple[str, ...], ...]:
+    listed = {_words(str(phrase), code) for phrase in language.data(code, "yes_no")[name]}
+    return tuple(sorted(listed, key=len, reverse=True))
