@@ -18,8 +18,11 @@ from tellerline import settings
 from tellerline.embedded import Datastores
 from tellerline.monitoring import health
 
+# Beneath which the sandbox bank serves docs/bank-api.yaml, and its own switches.
+BASE_PATH = "/tellerline/v1"
 # As ConnectorSettings' SIP port: the first free ones from here on.
 _BANK_PORT = 8070
+_SANDBOX_PATH = "/sandbox"
 _COLLEAGUE_PORT = 5090
 _KEY_BYTES = 32
 _ASK_SECONDS = 1.0
@@ -59,14 +62,16 @@ class BackOffice:
         self._bank_delay_ms = bank_delay_ms
         self.datastores = Datastores(home / "datastores")
         self._has_datastores = False
+        self._sandbox_url = ""
         self.bank_url = ""
         self.colleague_uri = ""
 
     def start(self) -> None:
         """Starts everything; `wait_until_ready` waits for it. Raises DatastoreError."""
         port = self._host.free_port(_BANK_PORT)
-        self.bank_url = f"http://127.0.0.1:{port}"
-        delay = ("--delay-ms", str(self._bank_delay_ms)) if self._bank_delay_ms else ()
+        self._sandbox_url = f"http://127.0.0.1:{port}{_SANDBOX_PATH}"
+        self.bank_url = f"http://127.0.0.1:{port}{BASE_PATH}"
+        delay = ("--latency-ms", str(self._bank_delay_ms)) if self._bank_delay_ms else ()
         self._host.run_unit("sandbox-bank", ("tellerline", "sandbox-bank", "--port", str(port), *delay))
         port = self._host.free_port(_COLLEAGUE_PORT)
         self.colleague_uri = f"sip:colleague@127.0.0.1:{port}"
@@ -151,6 +156,6 @@ class BackOffice:
 
     def _bank_answers(self, _: Path) -> bool:
         try:
-            return httpx.get(f"{self.bank_url}/health", timeout=_ASK_SECONDS).is_success
+            return httpx.get(f"{self._sandbox_url}/behaviour", timeout=_ASK_SECONDS).is_success
         except httpx.HTTPError:
             return False
