@@ -42,7 +42,7 @@ class Asked:
 class Caller(Protocol):
     """What is needed of instances.Instances."""
 
-    async def call(self, rpc: str, request: Any, timeout: float) -> Any:  # noqa: ASYNC109
+    async def call(self, rpc: str, request: Any, within_seconds: float) -> Any:
         """The reply; raises grpc.aio.AioRpcError."""
 
 
@@ -120,9 +120,9 @@ class CallsBank:
         reply = await self._ask("payees", "Payees", self._call(speculative), speculative)
         return list(reply.payees)
 
-    async def branches(self, place: str, speculative: bool = False) -> list[pb.Branch]:
-        """Branches at a place, or the main one."""
-        request = pb.BranchesRequest(call=self._call(speculative), place=place)
+    async def branches(self, place: str, code: str, speculative: bool = False) -> list[pb.Branch]:
+        """Branches at a place, or the main one, where language `code` is spoken."""
+        request = pb.BranchesRequest(call=self._call(speculative), place=place, language=code)
         reply = await self._ask("branches", "Branches", request, speculative)
         return list(reply.branches)
 

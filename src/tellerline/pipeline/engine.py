@@ -129,20 +129,20 @@ class Engine:
             except EngineUnavailable as error:
                 raise LanguageModelError(str(error)) from error
 
-    async def route(self, call_id: str, text: str, code: str, seconds: float) -> list[pb.IntentGuess]:
-        """What `text` (language `code`) may mean, likeliest first. Raises EngineUnavailable."""
+    async def route(self, call_id: str, text: str, code: str, seconds: float) -> pb.RouteReply:
+        """What `text` (language `code`) may mean. Raises EngineUnavailable."""
         try:
-            reply = await self._router.Route(
+            reply: pb.RouteReply = await self._router.Route(
                 pb.RouteRequest(call_id=call_id, text=text, language=code), timeout=seconds
             )
         except grpc.aio.AioRpcError as error:
             raise EngineUnavailable(f"engine: Route failed ({error.code().name})") from error
-        return list(reply.guesses)
+        return reply
 
     async def choose(self, call_id: str, text: str, among: Sequence[str], seconds: float) -> str:
         """The model's pick of `among` for what a caller says, as JSON {"intent": ...}.
 
-        Raises LanguageModelError. A grammar leaves it no other words. The words of a caller are quoted to it, and its pick is a name.
+        A grammar leaves it no other words, and its pick is only a name. Raises LanguageModelError.
         """
         asked = f"A bank's caller says: {json.dumps(text)}. Which of these do they want: {', '.join(among)}?"
         schema = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tellerline.errors import EngineUnavailable, LanguageModelError
@@ -13,8 +14,6 @@ from tellerline.pipeline.flows.events import Guess
 
 log = logging.getLogger(__name__)
 
-# At and above this probability the router's word is taken.
-SURE = 0.6
 # Below this nobody is asked whether they meant it.
 POSSIBLE = 0.25
 ROUTE_SECONDS = 1.0
@@ -22,11 +21,19 @@ CHOOSE_SECONDS = 2.0
 _CONSIDERED = 3
 
 
+@dataclass(frozen=True)
+class Routed:
+    """The router's guesses, likeliest first; `accepted`: it stands by the first one."""
+
+    guesses: tuple[Guess, ...] = ()
+    accepted: bool = False
+
+
 class Understanding(Protocol):
     """Where intents come from."""
 
-    async def route(self, text: str, language: str) -> list[Guess]:
-        """Likeliest first; empty where nobody can tell."""
+    async def route(self, text: str, language: str) -> Routed:
+        """No guesses where nobody can tell."""
 
     async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
         """The one of `among` that the language model takes the words for; "" for none."""
@@ -39,14 +46,15 @@ class EngineUnderstanding:
         self._engine = engine
         self._call_id = call_id
 
-    async def route(self, text: str, language: str) -> list[Guess]:
-        """Likeliest first; empty while the engine has no router."""
+    async def route(self, text: str, language: str) -> Routed:
+        """No guesses while the engine has no router, or none for this language."""
         try:
-            guesses = await self._engine.route(self._call_id, text, language, ROUTE_SECONDS)
+            reply = await self._engine.route(self._call_id, text, language, ROUTE_SECONDS)
         except EngineUnavailable as error:
             log.info("call %s: not routed: %s", self._call_id, error)
-            return []
-        return [Guess(guess.intent, guess.probability, "router") for guess in guesses]
+            return Routed()
+        guesses = tuple(Guess(guess.intent, guess.probability, "router") for guess in reply.guesses)
+        return Routed(guesses, reply.accepted)
 
     async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
         """Under a grammar that knows no other words than `among`."""
@@ -60,10 +68,11 @@ class EngineUnderstanding:
 
 async def understand(understanding: Understanding, text: str, language: str) -> tuple[Guess, Guess | None]:
     """What `text` means, and what it may mean where that is in doubt: ask before acting on it."""
-    guesses = await understanding.route(text, language)
+    routed = await understanding.route(text, language)
+    guesses = routed.guesses
     if not guesses or guesses[0].intent == "out_of_scope":
         return Guess(), None
-    if guesses[0].probability >= SURE:
+    if routed.accepted:
         return guesses[0], None
     possible = [guess for guess in guesses[:_CONSIDERED] if guess.probability >= POSSIBLE]
     if not possible:

@@ -74,7 +74,7 @@ def _amounts(desk: Desk, account: pb.Account) -> tuple[str, ...]:
     if account.balance.minor_units < 0:
         owed = pb.Money(minor_units=-account.balance.minor_units, currency=account.balance.currency)
         return desk.say("balance_owed", account=called, amount=desk.money(owed))
-    if account.kind != "credit_card" and account.available != account.balance:
+    if account.kind != "credit_card" and account.available.minor_units < account.balance.minor_units:
         available = desk.money(account.available)
         return desk.say("balance_available", account=called, amount=amount, available=available)
     return desk.say("balance", account=called, amount=amount)

@@ -17,10 +17,10 @@ async def begin(desk: Desk, state: State, said: Said) -> Plan:
     if desk.bank is None:
         return desk.answer(state.open(), desk.say("opening_hours"))
     place = _place(desk, said.text)
-    branches = await desk.reads.branches(place, desk.speculative)
+    branches = await desk.reads.branches(place, desk.code, desk.speculative)
     if not branches and place:
         lines = desk.say("no_branch")
-        branches = await desk.reads.branches("", desk.speculative)
+        branches = await desk.reads.branches("", desk.code, desk.speculative)
     else:
         lines = desk.say("let_me_see")
     if not branches:

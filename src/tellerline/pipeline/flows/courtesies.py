@@ -30,7 +30,7 @@ def cancel(desk: Desk, state: State) -> Plan:
 
 def goodbye(desk: Desk, state: State) -> Plan:
     """The end, unless the caller parts from us only, waiting for somebody else."""
-    if state.flow == "handover" and state.step == "ringing":
+    if state.ringing:
         return desk.answer(state, desk.say("transferring"))
     plan = desk.answer(state.open(), desk.say("goodbye"))
     return plan.having(after=(HangUp("goodbye"),))

@@ -16,16 +16,15 @@ _LEVELS = ("not identified", "customer number typed", "authenticated")
 
 def begin(desk: Desk, state: State) -> Plan:
     """Puts the caller through to the first target, or says that nobody is free."""
-    if state.flow == "handover" and state.step == "ringing":
+    if state.ringing:
         return desk.answer(state, desk.say("transferring"))
-    state = replace(state, targets_tried=0, reference=state.reference or reference())
-    if not desk.site.targets:
-        return nobody(desk, state)
-    return _ring(desk, state, "transferring")
+    state = replace(state, targets_tried=0, reference=state.reference or reference(), about=summary(state))
+    return _ring(desk, state, "transferring") if desk.site.targets else nobody(desk, state)
 
 
 def failed(desk: Desk, state: State) -> Plan:
     """The target did not take the call: the next one, or nobody."""
+    state = replace(state, ringing=False)
     if state.targets_tried < len(desk.site.targets):
         return _ring(desk, state, "trying_another")
     return nobody(desk, state)
@@ -35,27 +34,23 @@ def nobody(desk: Desk, state: State) -> Plan:
     """Nobody is free: a promise to call back where somebody will read of it, and the conversation goes on."""
     if not desk.site.keeps:
         return desk.answer(state.open(), ask=desk.say("nobody_free"))
-    about = str(state.slots.get("about") or summary(state))
-    return desk.answer(state.at("handover", "callback", about=about), ask=desk.say("callback_question"))
+    return desk.answer(state.at("handover", "callback"), ask=desk.say("callback_question"))
 
 
 async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
     """Whether to call back."""
-    if state.step != "callback":
-        return None
     if choosing.agrees(desk, event):
         plan = desk.anything_else(state, desk.say("callback_promised"))
-        return plan.having(after=(CallBack(state.reference, str(state.slots["about"])),))
+        return plan.having(after=(CallBack(state.reference, state.about),))
     if isinstance(event, Key) or choosing.declines(desk, event):
         return desk.anything_else(state, desk.say("all_right"))
     return None
 
 
 def _ring(desk: Desk, state: State, phrase: str) -> Plan:
-    about = str(state.slots.get("about") or summary(state))
     target = desk.site.targets[state.targets_tried]
-    state = replace(state.at("handover", "ringing", about=about), targets_tried=state.targets_tried + 1)
-    handed = HandOver(target, state.reference, about)
+    state = replace(state.open(), ringing=True, targets_tried=state.targets_tried + 1)
+    handed = HandOver(target, state.reference, state.about)
     return desk.answer(state, desk.say(phrase)).having(after=(handed,))
 
 

@@ -112,6 +112,8 @@ class Plan:
     # The words are a general question: the language model answers `ask_model`.
     ask_model: str = ""
     guess: Guess = field(default_factory=Guess)
+    # The state it was made in: once the call stands elsewhere, it has to be considered again.
+    basis: State | None = None
 
     def having(self, **changes: Any) -> Plan:
         """The same plan with some of it changed."""

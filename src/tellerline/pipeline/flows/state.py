@@ -44,9 +44,11 @@ class State:
     # "off": the site records nobody; "notice": due or just given; then "on" or "refused".
     recording: Literal["off", "notice", "on", "refused"] = "off"
     intents: tuple[str, ...] = ()
-    # How many targets of a handover were tried, and its reference.
+    # A handover: under way, how many targets were tried, its reference and what it tells the person.
+    ringing: bool = False
     targets_tried: int = 0
     reference: str = ""
+    about: str = ""
     # Dark input under way: its id and what it is for.
     dark_id: int = 0
     dark_purpose: str = ""

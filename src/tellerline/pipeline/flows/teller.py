@@ -149,7 +149,7 @@ class Teller:
         except BankAway as away:
             log.warning("%s", away)
             plan = desk.answer(self.state.open(), desk.say("bank_away"))
-        return self._finished(desk, event, plan)
+        return replace(self._finished(desk, event, plan), basis=self.state)
 
     async def commit(self, plan: Plan) -> Plan | None:
         """Makes `plan` true and runs what it writes. The plan that comes of that, not yet committed."""
@@ -168,7 +168,11 @@ class Teller:
             written = FLOWS[self.state.flow].written
             assert written is not None
             further = written(desk, self.state, result)
-        return self._finished(desk, None, further)
+        return replace(self._finished(desk, None, further), basis=self.state)
+
+    def transfer_taken_back(self) -> None:
+        """The caller pressed another key before the announced handover began."""
+        self.state = replace(self.state, ringing=False)
 
     # ---- finishing a plan
 
@@ -226,7 +230,8 @@ class Teller:
             case Silence():
                 return self._silence(desk, state, event)
             case TransferEnded(accepted):
-                return Plan(state) if accepted else handover.failed(desk, state)
+                quiet = replace(state, ringing=False)
+                return Plan(quiet) if accepted else handover.failed(desk, quiet)
 
     def _greet(self, desk: Desk, state: State) -> Plan:
         if not self._site.records:
@@ -440,6 +445,9 @@ class Teller:
         intent = said.guess.intent
         if intent in FLOWS:
             return await self._begin(desk, state, intent, said)
+        if state.ringing:
+            # They wait for a person; "thank you" is no reason to keep them.
+            return desk.answer(state, desk.say("transferring"))
         if intent == "no" or (choosing.declines(desk, said) and len(said.text.split()) <= _SHORT):
             return courtesies.nothing_more(desk, state)
         if intent == "greeting":
