@@ -72,6 +72,8 @@ def test_cancel_gets_its_200_and_the_invite_487(lane: Lane, sipp: SippRunner) ->
 def test_first_bye_gets_its_200(lane: Lane) -> None:
     with lane.phone() as phone:
         phone.invite()
+        # A call that ends before it was attached is no news to the pipeline.
+        lane.wait_event(phone.call_id, "attach")
         assert phone.bye().status == 200  # `bye` sends once
     lane.wait_event(phone.call_id, "caller_hung_up")
 

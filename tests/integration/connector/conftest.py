@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "calls" / "sip"))
 from lane_processes import LaneMaker, LaneProcesses
 from services import SecretInput, Server, Session
 
-from tellerline.settings import ServiceAddresses
+from tellerline.settings import RecordingSettings, ServiceAddresses
 
 
 @pytest.fixture
@@ -59,3 +61,11 @@ def session(sockets: Path) -> Iterator[tuple[Session, Server, ServiceAddresses]]
     servicer = Session()
     with contextlib.closing(Server(sockets / "session.sock", servicer)) as server:
         yield servicer, server, ServiceAddresses(addresses=(f"unix:{server.path}",))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> RecordingSettings:
+    """Where recordings go, and a site key."""
+    key = tmp_path / "site.key"
+    key.write_bytes(base64.b64encode(os.urandom(32)))
+    return RecordingSettings(folder=tmp_path / "recordings", site_key=key, key_id="2026")
