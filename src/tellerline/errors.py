@@ -133,3 +133,21 @@ class DatastoreError(TellerlineError):
     """An embedded PostgreSQL or Valkey server did not start."""
 
     code = "datastore"
+
+
+class TruthAway(TellerlineError):
+    """PostgreSQL cannot be reached or written: nothing of the request is stored."""
+
+    code = "truth_away"
+
+
+class ViewsAway(TellerlineError):
+    """Redis cannot be reached; whatever it holds can be had from PostgreSQL."""
+
+    code = "views_away"
+
+
+class ServiceUnavailable(TellerlineError):
+    """A daemon an operator's command asks does not answer."""
+
+    code = "service_unavailable"

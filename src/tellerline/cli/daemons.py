@@ -1,4 +1,4 @@
-"""`tellerline engine|pipeline|connector|session|banking`: run one daemon, or check its configuration."""
+"""`tellerline engine|pipeline|connector|banking`: run one daemon, or check its configuration."""
 
 from __future__ import annotations
 
@@ -37,9 +37,6 @@ pipeline = _daemon(
 )
 connector = _daemon(
     "connector", settings.ConnectorSettings, "tellerline.connector.server", "SIP and RTP of a lane."
-)
-session = _daemon(
-    "session", settings.SessionSettings, "tellerline.session.server", "Calls, turns and audit, kept for good."
 )
 banking = _daemon(
     "banking", settings.BankingSettings, "tellerline.banking.server", "The bank's interfaces, authorised."

@@ -22,7 +22,7 @@ _COMMANDS = {
     "engine": "tellerline.cli.daemons:engine",
     "pipeline": "tellerline.cli.daemons:pipeline",
     "connector": "tellerline.cli.daemons:connector",
-    "session": "tellerline.cli.daemons:session",
+    "session": "tellerline.cli.session:session",
     "banking": "tellerline.cli.daemons:banking",
     "sandbox-bank": "tellerline.cli.sandbox_bank:sandbox_bank",
     "migrate": "tellerline.cli.migrate:migrate",

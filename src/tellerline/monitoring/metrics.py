@@ -96,7 +96,7 @@ FORWARDING_UNWRITTEN = Counter(
 SESSION_RECORDS = Counter(
     "tellerline_session_records_total",
     "Records by what became of them.",
-    ["kind", "outcome"],  # stored, known, set_aside
+    ["outcome"],  # stored, known, set_aside
 )
 SESSION_SET_ASIDE = Gauge(
     "tellerline_session_set_aside_records", "Records somebody has to look at; alarm on any."

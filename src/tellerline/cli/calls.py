@@ -1,0 +1,102 @@
+"""`tellerline calls`: who is on the line, and what became of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+
+from tellerline.errors import ServiceUnavailable
+from tellerline.instances import Instances
+from tellerline.rpc import session_pb2, session_pb2_grpc
+from tellerline.settings import ServiceAddresses, Tls
+
+_ASK_SECONDS = 5.0
+
+
+@click.command()
+@click.argument("call", required=False)
+@click.option(
+    "--session",
+    "addresses",
+    multiple=True,
+    default=("unix:/run/tellerline/session.sock",),
+    show_default=True,
+    help="Address of the session service; may be given several times.",
+)
+@click.option("--reference", is_flag=True, help="CALL is the reference an agent got, not a call id.")
+@click.option("--tls-certificate", type=click.Path(path_type=Path), help="PEM; for addresses host:port.")
+@click.option("--tls-key", type=click.Path(path_type=Path))
+@click.option("--tls-authority", type=click.Path(path_type=Path))
+@click.option("--tls-peer", multiple=True, help="Name in the service's certificate.")
+def calls(
+    call: str | None,
+    addresses: tuple[str, ...],
+    reference: bool,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_authority: Path | None,
+    tls_peer: tuple[str, ...],
+) -> None:
+    """List the live calls; with CALL, tell all about one."""
+    tls = None
+    if tls_certificate and tls_key and tls_authority and tls_peer:
+        tls = Tls(certificate=tls_certificate, key=tls_key, authority=tls_authority, peers=tls_peer)
+    service = ServiceAddresses(addresses=addresses, tls=tls)
+    if call is None:
+        live = asyncio.run(_ask(service, "LiveCalls", session_pb2.LiveCallsRequest()))
+        for line in _table(live.calls):
+            click.echo(line)
+        return
+    by = {"reference": call} if reference else {"call_id": call}
+    found = asyncio.run(_ask(service, "Summary", session_pb2.SummaryRequest(**by)))
+    if not found.found:
+        raise click.ClickException(f"no call {call}")
+    for line in _told(found):
+        click.echo(line)
+
+
+async def _ask(service: ServiceAddresses, rpc: str, request: Any) -> Any:
+    async with Instances(service, session_pb2_grpc.SessionStub) as instances:
+        try:
+            return await instances.call(rpc, request, within_seconds=_ASK_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise ServiceUnavailable(
+                f"session at {', '.join(service.addresses)}: {error.code().name}: {error.details()}"
+            ) from error
+
+
+def _table(live: Sequence[session_pb2.LiveConversation]) -> list[str]:
+    now = time.time()
+    lines = [f"{'CALL':<38} {'LANE':<10} {'SECONDS':>7} {'TURNS':>5} {'LANGUAGE':<8} PHASE"]
+    for one in live:
+        seconds = now - one.opened_unix_ms / 1000
+        lines.append(
+            f"{one.call_id:<38} {one.lane:<10} {seconds:>7.0f} {one.turns:>5} {one.language:<8} {one.phase}"
+        )
+    return lines
+
+
+def _told(found: session_pb2.SummaryReply) -> list[str]:
+    opened = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.opened_unix_ms / 1000))
+    lines = [
+        f"call      {found.call_id}",
+        f"lane      {found.lane}",
+        f"opened    {opened}",
+        f"state     {found.state}" + (f" ({found.reason})" if found.reason else ""),
+        f"language  {found.language}",
+        f"turns     {found.turns}",
+        f"intents   {', '.join(found.intents) or '-'}",
+    ]
+    if found.closed_unix_ms:
+        lines.insert(3, f"lasted    {(found.closed_unix_ms - found.opened_unix_ms) / 1000:.0f} s")
+    if found.handover_summary:
+        lines += ["handed over:", f"  {found.handover_summary}"]
+    for turn in found.last_turns:
+        lines += [f"  caller  {turn.heard}", f"  bot     {turn.played}"]
+    return lines

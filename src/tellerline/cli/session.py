@@ -1,0 +1,51 @@
+"""`tellerline session`: run the daemon, or rebuild its read side."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from tellerline import bootstrap, settings
+
+_CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML settings of this daemon.")
+
+
+@click.group(
+    "session",
+    invoke_without_command=True,
+    help="Calls, turns and audit, kept for good. Give --config to run, --check-config to only check a file.",
+)
+@_CONFIG
+@click.option("--check-config", type=click.Path(path_type=Path), help="Check this file and exit.")
+@click.pass_context
+def session(context: click.Context, config: Path | None, check_config: Path | None) -> None:
+    """The daemon, unless a sub-command follows."""
+    if context.invoked_subcommand is not None:
+        context.obj = config
+        return
+    if check_config is not None:
+        settings.load(settings.SessionSettings, check_config)
+        click.echo(f"{check_config}: good")
+        return
+    if config is None:
+        raise click.UsageError("give --config FILE, or --check-config FILE")
+    from tellerline.session import server
+
+    loaded = settings.load(settings.SessionSettings, config)
+    bootstrap.run("session", loaded.monitoring, lambda: server.serve(loaded))
+
+
+@session.command()
+@_CONFIG
+@click.pass_obj
+def rebuild(outer: Path | None, config: Path | None) -> None:
+    """Build the read side in Redis anew from PostgreSQL; calls go on meanwhile."""
+    path = config or outer
+    if path is None:
+        raise click.UsageError("give --config FILE: the session daemon's settings")
+    from tellerline.session import server
+
+    count = asyncio.run(server.rebuild(settings.load(settings.SessionSettings, path)))
+    click.echo(f"built the views of {count} calls")

@@ -1,0 +1,55 @@
+"""The steps of the session service, over its ports: what is stored, and what is told from where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tellerline.errors import TruthAway, ViewsAway
+from tellerline.rpc import session_pb2
+from tellerline.session.model import Call
+from tellerline.session.ports import Calls, Stored, Views
+from tellerline.session.texts import redact_record
+
+
+class Handlers:
+    """Everything the service does when it is asked."""
+
+    def __init__(self, calls: Calls, views: Views) -> None:
+        self._calls = calls
+        self._views = views
+
+    async def append(self, records: Sequence[session_pb2.Record]) -> Stored:
+        """Redacts and stores `records`. Raises TruthAway when nothing of them is stored."""
+        for record in records:
+            redact_record(record)
+        return await self._calls.append(records)
+
+    async def lease(self, lane: str, call_ids: Sequence[str], seconds: int) -> None:
+        """Renews the lease of `lane`. Raises TruthAway."""
+        await self._calls.lease(lane, call_ids, seconds)
+
+    async def call(self, call_id: str) -> Call | None:
+        """The call from the truth, or as last shown where the truth is away. Raises TruthAway."""
+        try:
+            found = await self._calls.find([call_id])
+        except TruthAway as away:
+            return await self._shown(call_id, away)
+        return found[0] if found else None
+
+    async def handed_over(self, reference: str) -> Call | None:
+        """The call whose handover went out under `reference`. Raises TruthAway."""
+        call_id = await self._calls.call_of(reference)
+        return await self.call(call_id) if call_id is not None else None
+
+    async def live(self) -> list[Call]:
+        """The open calls as shown, or from the truth where the views are away. Raises TruthAway."""
+        try:
+            return await self._views.live()
+        except ViewsAway:
+            return await self._calls.find_open()
+
+    async def _shown(self, call_id: str, away: TruthAway) -> Call | None:
+        try:
+            return await self._views.find(call_id)
+        except ViewsAway:
+            raise away from None
