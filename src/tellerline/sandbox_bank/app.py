@@ -118,7 +118,10 @@ class SandboxBank:
         if fault is None or fault.mode in ("slow", "pending"):
             return JSONResponse(deed())
         answer = JSONResponse(deed()) if fault.deed == "done" else JSONResponse({})
-        return await self._misbehave(fault, answer)
+        misbehaved = await self._misbehave(fault, answer)
+        if fault.deed == "late":
+            deed()
+        return misbehaved
 
     def takes_as_pending(self) -> bool:
         """Whether the order that arrives now is left for later."""

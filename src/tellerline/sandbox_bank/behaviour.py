@@ -26,8 +26,9 @@ class Fault(pydantic.BaseModel):
     mode: Mode
     # operationIds of docs/bank-api.yaml; none: all of them.
     operations: tuple[str, ...] = ()
-    # Whether the deed is done when the fault shows. "slow" and "pending" do it whenever they get to it.
-    deed: Literal["not_done", "done"] = "not_done"
+    # Whether the deed is done when the fault shows; "late": a hanging request does it once it is let go, as
+    # one held up on its way would. "slow" and "pending" do it whenever they get to it.
+    deed: Literal["not_done", "done", "late"] = "not_done"
     delay_ms: Annotated[int, Field(ge=0)] = 1000
     status: Annotated[int, Field(ge=400, le=599)] = 503
     # Requests it applies to; None: until it is switched off.

@@ -1,0 +1,1 @@
+"""The REST adapter and the sandbox bank, over real HTTP."""
