@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sip_lane import Lane
+from sip_lane import TRANSFER_TARGET, Lane
 from sipp import Sipp
-
-TRANSFER_TARGET = "sip:person@127.0.0.1:5299"
 
 LaneMaker = Callable[..., Lane]
 SippRunner = Callable[..., Sipp]

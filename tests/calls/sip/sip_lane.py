@@ -33,6 +33,7 @@ from tellerline.rpc import conversation_pb2 as pb
 from tellerline.rpc import conversation_pb2_grpc as rpc
 
 SIP_PORTS = range(5250, 5275)
+TRANSFER_TARGET = "sip:person@127.0.0.1:5299"
 _RTP_FIRST, _RTP_STEP = 32000, 40
 
 

@@ -6,11 +6,16 @@ import re
 from collections.abc import Callable
 
 import pytest
-from sip_lane import Lane
+from sip_lane import TRANSFER_TARGET, Lane
 from sip_phone import PCMA, PCMU
 from sipp import Sipp
 
+from tellerline.pipeline.echo import REFERENCE
+
 SippRunner = Callable[..., Sipp]
+
+# RFC 7433's value, escaped as RFC 3261 section 19.1.1 wants a URI's header part.
+_REFERENCE = f"{REFERENCE}%3Bencoding%3Dascii%3Bpurpose%3Dapp"
 
 
 @pytest.mark.parametrize(
@@ -103,13 +108,22 @@ def test_sipps_recorded_digits_reach_the_pipeline(lane: Lane, sipp: SippRunner) 
 def test_transfer_that_succeeds(lane: Lane, sipp: SippRunner) -> None:
     dialogue = sipp("transfer", called="transfer").finish()
     [refer] = dialogue.requests("REFER")
-    assert "sip:person@127.0.0.1:5299" in refer.header("Refer-To")
+    assert refer.header("Refer-To") == f"<{TRANSFER_TARGET}?User-to-User={_REFERENCE}>"
     progress = lane.wait_event(dialogue.call_id, "transfer_progress")
     assert (progress[-1].sip_status, progress[-1].final) == (200, True)
     assert [p.final for p in progress].count(True) == 1
 
 
-@pytest.mark.parametrize(("scenario", "status"), [("transfer_refused", 603), ("transfer_busy", 486)])
+@pytest.mark.parametrize(
+    ("scenario", "status"),
+    [
+        ("transfer_refused", 603),
+        ("transfer_busy", 486),
+        ("transfer_failing", 503),
+        # Ten seconds without a word of how it goes.
+        ("transfer_silent", 408),
+    ],
+)
 def test_transfer_that_fails_leaves_the_call_up(
     lane: Lane, sipp: SippRunner, scenario: str, status: int
 ) -> None:
