@@ -121,7 +121,8 @@ def _kind(text: str, folded: str, known: Words) -> tuple[str, tuple[numbers.Part
         return "figure", ()
     if folded in known.digits:
         return "number", (("unit", known.digits[folded]),)
-    split = known.numbers.split(folded, goes_on=True)
+    # "K" is a thousand in numbers.yml, and more often a letter here.
+    split = known.numbers.split(folded, goes_on=True) if len(folded) > 1 else None
     if split is not None and not split[1]:
         return "number", tuple(split[0])
     if folded in known.repeats:

@@ -26,10 +26,12 @@ _DIGITS_MIN = 6
 # As many behind "number", and as many of those said one by one.
 _NUMBER_DIGITS_MIN = 4
 _ONE_BY_ONE_MIN = 5
-_SECRET_DIGITS = range(3, 13)
+# Three digits, or two that were three: "eighty, four".
+_SECRET_DIGITS = range(2, 13)
 # A sentence of nothing but digits, one by one, is no amount.
 _ALONE_MIN = 3
 _WORDS_BEFORE = 6
+_WORDS_BEHIND = 4
 _CARD_DIGITS = range(12, 20)
 
 _NUM = r"(?:\d{1,3}(?:[.,]\d{3}){1,3}(?:[.,]\d{1,2})?|\d{1,9}(?:[.,]\d{1,2})?)"
@@ -84,34 +86,44 @@ def _replaced(text: str, spans: Sequence[_Span]) -> str:
 
 
 @cache
-def _iban_length(country: str) -> int:
-    """Of an IBAN of `country` (ISO 13616); 0 where there is none."""
+def _iban_shape(country: str) -> re.Pattern[str] | None:
+    """An IBAN of `country` (ISO 13616's registry) with nothing between; None where there is none."""
     properties = numdb.get("iban").info(country)[0][1]
-    parts = re.findall(r"(\d+)!", properties.get("bban", ""))
-    return 4 + sum(int(part) for part in parts) if parts else 0
+    parts = re.findall(r"(\d+)!([nac])", properties.get("bban", ""))
+    classes = {"n": r"\d", "a": "[A-Z]", "c": r"[A-Z\d]"}
+    body = "".join(f"{classes[kind]}{{{count}}}" for count, kind in parts)
+    return re.compile(country + r"\d\d" + body) if parts else None
+
+
+@cache
+def _iban_length(country: str) -> int:
+    properties = numdb.get("iban").info(country)[0][1]
+    return 4 + sum(int(count) for count in re.findall(r"(\d+)!", properties.get("bban", "")))
 
 
 def _ibans(text: str) -> Iterator[_Span]:
     position = 0
     while match := _IBAN_BEGINS.search(text, position):
         position = match.end()
-        length = _iban_length(match[1].upper())
-        end = _end_of(text, match.start(), length) if length else 0
-        if not end:
+        country = match[1].upper()
+        shape = _iban_shape(country)
+        end = _end_of(text, match.start(), _iban_length(country)) if shape else 0
+        if not shape or not end:
             continue
-        written = "".join(c for c in text[match.start() : end] if c.isalnum())
-        if iban.is_valid(written) or sum(c.isdigit() for c in written) >= 10:
+        written = "".join(c for c in text[match.start() : end] if c.isalnum()).upper()
+        # The shape alone will do where most of it is figures: a recogniser may have misheard one.
+        if iban.is_valid(written) or (shape.fullmatch(written) and sum(c.isdigit() for c in written) >= 10):
             yield match.start(), end, "iban"
             position = end
 
 
 def _end_of(text: str, start: int, length: int) -> int:
-    """The index behind `length` letters and figures from `start`, at most two others between; 0 if not so."""
+    """The index behind `length` letters and figures from `start`, three others between at most; else 0."""
     count = others = 0
     for index in range(start, len(text)):
         if text[index].isalnum():
             count, others = count + 1, 0
-        elif (others := others + 1) > 2 or text[index] == "\n":
+        elif (others := others + 1) > 3 or text[index] == "\n":
             return 0
         if count == length:
             goes_on = index + 1 < len(text) and text[index + 1].isalnum()
@@ -141,10 +153,11 @@ def _kind(run: Run, found: Sequence[Token], known: Words, code: str) -> str:
     """What the run is to be called, "" where it may stay."""
     digits = run.digits
     before = [token.folded for token in found[max(0, run.first - _WORDS_BEFORE) : run.first]]
-    behind = [token.folded for token in found[run.last + 1 : run.last + 3]]
-    if len(digits) in _SECRET_DIGITS and known.has("secret", before) and not _quantity(run, behind, known):
+    behind = [token.folded for token in found[run.last + 1 : run.last + 1 + _WORDS_BEHIND]]
+    secret = known.has("secret", before) or known.has("secret", behind)
+    if len(digits) in _SECRET_DIGITS and secret and not _quantity(run, behind, known):
         return "secret" if len(digits) < _DIGITS_MIN else _name(run, before, known, code)
-    if known.has("ending", before[-4:]) or known.has("ending_behind", behind):
+    if known.has("ending", before[-4:]) or known.has("ending_behind", behind[:2]):
         return "" if len(digits) <= 4 else _name(run, before, known, code)
     if _stays(run, found, before, behind, known):
         return ""
@@ -158,7 +171,8 @@ def _stays(run: Run, found: Sequence[Token], before: list[str], behind: list[str
         return True
     if all(group.in_full for group in run.groups):
         # A number said in full: an amount, unless it was called a number; and two of them are two amounts.
-        parts = known.hundreds_are_parts and len(run.groups) > 1
+        named = numbered or any(known.has(name, before) for name in ("account", "phone", "identity", "card"))
+        parts = len(run.groups) > 1 and (known.hundreds_are_parts or named)
         if not parts and len(run.groups) <= 2 and not (numbered and count >= _DIGITS_MIN):
             return True
     if count >= _DIGITS_MIN:
@@ -216,7 +230,7 @@ def _name(run: Run, before: list[str], known: Words, code: str) -> str:
         return "id"
     if known.has("phone", before) or (len(digits) in range(10, 15) and digits[0] in "09"):
         return "phone"
-    return "account" if known.has("account", before) or len(digits) <= 12 else "number"
+    return "account" if known.has("account", before) or len(digits) in range(_DIGITS_MIN, 13) else "number"
 
 
 def _iban_in(run: Run) -> bool:
