@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from tellerline.sandbox_bank import branches, ledger
+from tellerline.sandbox_bank import branches, holder, ledger
 from tellerline.sandbox_bank.behaviour import Behaviour, Fault
 from tellerline.sandbox_bank.seed import Seed
 
@@ -89,7 +89,7 @@ class SandboxBank:
         *,
         latency_ms: int = 0,
         token: str | None = None,
-        clock: ledger.Clock = ledger.utc_now,
+        clock: holder.Clock = holder.utc_now,
     ) -> None:
         self.seeds = seeds
         self.books = ledger.Ledger(seeds, clock)
@@ -151,7 +151,7 @@ def build(bank: SandboxBank) -> fastapi.FastAPI:
     app = fastapi.FastAPI(title="Sandbox bank", docs_url=None, redoc_url=None)
     app.include_router(_contract(bank), prefix=BASE_PATH, dependencies=[fastapi.Depends(bank.authorised)])
     app.include_router(_switches(bank), prefix="/sandbox")
-    app.add_exception_handler(ledger.Refused, _refused)
+    app.add_exception_handler(holder.Refused, _refused)
     app.add_exception_handler(RequestValidationError, lambda _request, _error: _problem(400, "malformed"))
     app.add_exception_handler(HTTPException, _http_problem)
     return app
@@ -204,18 +204,22 @@ def _contract(bank: SandboxBank) -> fastapi.APIRouter:
 
     @route.post("/customers/{customer_id}/quotes", operation_id="quote")
     async def quote(customer_id: _Id, order: _Order) -> Response:
-        deed = lambda: books.quote(customer_id, order.model_dump())  # noqa: E731
+        deed = lambda: books.orders.quote(books.holder(customer_id), order.model_dump())  # noqa: E731
         return await bank.do("quote", deed, customer_id=customer_id)
 
     @route.post("/customers/{customer_id}/executions", operation_id="execute")
     async def execute(customer_id: _Id, body: _Execution, idempotency_key: _Key) -> Response:
         pending = bank.takes_as_pending()
-        deed = lambda: books.execute(customer_id, body.quote_id, idempotency_key, pending=pending)  # noqa: E731
+
+        def deed() -> dict[str, Any]:
+            whose = books.holder(customer_id)
+            return books.orders.execute(whose, body.quote_id, idempotency_key, pending=pending)
+
         return await bank.do("execute", deed, customer_id=customer_id, key=idempotency_key)
 
     @route.get("/customers/{customer_id}/executions/{idempotency_key}", operation_id="execution")
     async def execution(customer_id: _Id, idempotency_key: _Id) -> Response:
-        deed = lambda: books.execution(customer_id, idempotency_key)  # noqa: E731
+        deed = lambda: books.orders.execution(books.holder(customer_id), idempotency_key)  # noqa: E731
         return await bank.do("execution", deed, customer_id=customer_id, key=idempotency_key)
 
     @route.get("/branches", operation_id="branches")
@@ -261,7 +265,7 @@ def _switches(bank: SandboxBank) -> fastapi.APIRouter:
 
 
 async def _refused(_request: fastapi.Request, error: Exception) -> Response:
-    assert isinstance(error, ledger.Refused)
+    assert isinstance(error, holder.Refused)
     return _problem(404 if error.code == "not_found" else 422, error.code)
 
 
