@@ -37,22 +37,34 @@ class Language:
     courtesies: frozenset[str]
     number_beginnings: frozenset[str]
     number_parts: frozenset[str]
+    number_openings: frozenset[str]
     numbers: frozenset[str]
     ordinals: frozenset[str]
+    articles: frozenset[str]
+    of_words: frozenset[str]
+    never_of: frozenset[str]
     dates_follow: frozenset[str]
+    ones: frozenset[str]
     one_is_a_pronoun_after: frozenset[str]
     one_is_a_pronoun_before: frozenset[str]
     passed_over: frozenset[str]
     units: frozenset[str]
     periods: frozenset[str]
     spans_begin: frozenset[str]
+    indefinites: frozenset[str]
+    patience: frozenset[str]
     parts_of_day: frozenset[str]
     dates: frozenset[str]
+    time_pairs: frozenset[str]
+    months_and_verbs: frozenset[str]
     may_is_a_month_after: frozenset[str]
     secrets: frozenset[str]
     secret_things: frozenset[str]
     secret_owners: frozenset[str]
     asking_words: frozenset[str]
+    pleases: frozenset[str]
+    harmless_pairs: frozenset[str]
+    harmless_after: frozenset[str]
 
 
 @cache
@@ -89,14 +101,20 @@ def data(code: str, name: str) -> Any:
 def clauses(code: str, key: str, **slots: str) -> tuple[str, ...]:
     """Template `key` in language `code`, its slots ("{amount}") filled with words from language/speech.py.
 
-    A clause all of whose slots are empty is left out. Raises KeyError for a template or slot unknown.
+    A clause all of whose slots are empty is left out; each begins with a capital. Raises KeyError for a template or slot unknown.
     """
     filled = []
     for clause in load(code).templates[key]:
         names = [name for _, name, _, _ in Formatter().parse(clause) if name]
         if not names or any(slots[name] for name in names):
-            filled.append(clause.format(**slots))
+            filled.append(capital(clause.format(**slots), code))
     return tuple(filled)
+
+
+def capital(text: str, code: str) -> str:
+    """`text` with its first letter in capital; the Turkish i keeps its dot."""
+    first = "İ" if code == "tr" and text.startswith("i") else text[:1].upper()
+    return first + text[1:]
 
 
 def fold(text: str, code: str) -> str:
@@ -112,8 +130,10 @@ def fold(text: str, code: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of `text`, lower case, apostrophes and inner hyphens kept, other punctuation gone."""
-    cleaned = "".join(c if c.isalnum() or c in "'-" else " " for c in text.lower().replace("’", "'"))
+    cleaned = "".join(
+        c if c.isalnum() or c in "'-" else " " for c in text.replace("İ", "i").lower().replace("’", "'")
+    )
     return [word.strip("'-") for word in cleaned.split() if word.strip("'-")]
 
 
-__all__ = ["Language", "clauses", "data", "fold", "load", "words"]
+__all__ = ["Language", "capital", "clauses", "data", "fold", "load", "words"]

@@ -68,6 +68,14 @@ class Vocabulary:
         """Whether `word` is a half."""
         return any(word == half or (word.startswith(half) and len(half) > 4) for half in self._halves)
 
+    def is_counting(self, word: str) -> bool:
+        """Whether `word` is a number on its own: "yirmibeş", "ikisi"; a one may be an article."""
+        folded = language.fold(word, self._code)
+        if folded in self._ordinals:
+            return False
+        split = self.split(folded)
+        return split is not None and (len(split[0]) > 1 or split[0][0][1] != 1 or split[1])
+
     def split(self, word: str, *, goes_on: bool = False) -> tuple[list[Part], bool, bool] | None:
         """The parts of a number word, perhaps written together; whether it is an ordinal; whether it ended.
 

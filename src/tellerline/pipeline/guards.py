@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from tellerline import language
+from tellerline.language import numbers
 
 # The starter model rambles; two spoken sentences are an answer.
 MAX_SENTENCES = 2
@@ -20,6 +21,7 @@ class FigureGuard:
     def __init__(self, words: language.Language) -> None:
         self._words = words
         self._beginnings = tuple(words.number_beginnings)
+        self._vocabulary = numbers.vocabulary(words.code)
 
     def speaks_figures(self, text: str) -> bool:
         """Whether `text` holds a digit, a number word, a currency, a percentage, a date or a time.
@@ -28,53 +30,54 @@ class FigureGuard:
         """
         if any(c.isdigit() or c == "%" or unicodedata.category(c) in ("Sc", "Nl", "No") for c in text):
             return True
-        heard = _Heard(language.words(_plain(text)))
+        heard = _Heard(language.words(_plain(text)), self._words.code)
         return any(
-            self._is_figure(word) or self._is_figure_here(heard, index)
+            self._is_figure(word, heard) or self._is_figure_here(heard, index)
             for index, word in enumerate(heard.words)
         )
 
-    def _is_figure(self, word: str) -> bool:
+    def _is_figure(self, word: str, heard: _Heard) -> bool:
         stem = word if word in self._words.dates else word.split("'")[0]
-        if stem.startswith("one") and self._is_number(stem.removeprefix("one")):
+        if self._is_number(stem) or any(
+            stem.startswith(opening) and self._is_number(stem.removeprefix(opening))
+            for opening in self._words.number_openings
+        ):
             return True
-        return self._is_number(stem) or any(
-            form in listed
-            for form in (stem, stem.removesuffix("s"))
-            for listed in (self._words.dates, self._words.units)
-        )
+        return heard.is_form(stem, self._words.dates) or heard.is_form(stem, self._words.units)
 
     def _is_number(self, stem: str) -> bool:
         return (
             stem in self._words.numbers
-            or stem.startswith(self._beginnings)
+            or (bool(self._beginnings) and stem.startswith(self._beginnings))
             or any(part in stem for part in self._words.number_parts)
-            or (stem.startswith("ten") and stem.removeprefix("ten").startswith(self._beginnings))
+            or self._vocabulary.is_counting(stem)
         )
 
     def _is_figure_here(self, heard: _Heard, index: int) -> bool:
         word = heard.at(index)
-        if word in ("a", "p") and heard.at(index + 1) == "m":
+        if f"{word} {heard.at(index + 1)}" in self._words.time_pairs:
             return True
-        if word == "may":
+        if word in self._words.months_and_verbs:
             return heard.at(index - 1) in self._words.may_is_a_month_after
         if word in self._words.ordinals:
             return self._is_a_date(heard, index)
-        if word == "one":
+        if word in self._words.ones:
             return self._counts(heard, index) or not self._is_pronoun(heard, index)
         return word in self._words.spans_begin and self._begins_a_span(heard, index)
 
     def _is_a_date(self, heard: _Heard, index: int) -> bool:
         before, after = heard.at(index - 1), heard.at(index + 1)
-        if before == "the" and (not after or heard.at(index - 2) in self._words.dates_follow):
+        follows = heard.at(index - 2) in self._words.dates_follow
+        if before in self._words.articles and (not after or follows):
             return True
-        return (after == "of" and heard.at(index + 2) != "all") or "may" in (before, after)
+        is_one_of = after in self._words.of_words and heard.at(index + 2) not in self._words.never_of
+        return is_one_of or not self._words.months_and_verbs.isdisjoint((before, after))
 
     def _counts(self, heard: _Heard, index: int) -> bool:
         following = index + 1
         while heard.at(following) in self._words.passed_over:
             following += 1
-        return heard.at(following).removesuffix("s") in self._words.periods
+        return heard.is_form(heard.at(following), self._words.periods)
 
     def _is_pronoun(self, heard: _Heard, index: int) -> bool:
         return (
@@ -84,20 +87,32 @@ class FigureGuard:
 
     def _begins_a_span(self, heard: _Heard, index: int) -> bool:
         word, after = heard.at(index), heard.at(index + 1)
-        if word in ("a", "an", "per"):
+        if word in self._words.indefinites:
             # "Just a minute": patience is no figure.
-            return after in self._words.periods - {"second", "minute"}
-        return after.removesuffix("s") in self._words.periods | self._words.parts_of_day
+            return heard.is_form(after, self._words.periods - self._words.patience)
+        return heard.is_form(after, self._words.periods | self._words.parts_of_day)
 
 
 class _Heard:
     """Words one after another, hyphens opened; "" beyond either end."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], code: str) -> None:
         self.words = [part for word in words for part in word.split("-") if part]
+        self._code = code
+        self._ending = re.compile(language.data(code, "numbers")["word_ending"])
 
     def at(self, index: int) -> str:
         return self.words[index] if 0 <= index < len(self.words) else ""
+
+    def is_form(self, word: str, listed: frozenset[str]) -> bool:
+        """Whether `word` is one of those `listed`, perhaps with an ending: "euros", "liraya"."""
+        return any(
+            word[:length] in listed and self._is_ending(word[length:]) for length in range(len(word), 0, -1)
+        )
+
+    def _is_ending(self, rest: str) -> bool:
+        # The endings are written without accents and dotless i's (language/<code>/numbers.yml).
+        return not rest or bool(self._ending.fullmatch(language.fold(rest, self._code)))
 
 
 def _plain(text: str) -> str:
@@ -113,19 +128,19 @@ class SecretsGuard:
 
     def asks_for_secrets(self, sentence: str) -> bool:
         """Whether `sentence`, perhaps still without its end, asks for numbers, codes or personal details."""
-        heard = _Heard(language.words(_plain(sentence)))
+        heard = _Heard(language.words(_plain(sentence)), self._words.code)
         if not any(self._is_secret(heard, index) for index in range(len(heard.words))):
             return False
-        asks = "?" in sentence or heard.words[-1] == "please"
-        return asks or not self._words.asking_words.isdisjoint(heard.words)
+        asks = "?" in sentence or heard.words[-1] in self._words.pleases
+        return asks or any(heard.is_form(word, self._words.asking_words) for word in heard.words)
 
     def _is_secret(self, heard: _Heard, index: int) -> bool:
         word, before, after = heard.at(index), heard.at(index - 1), heard.at(index + 1)
-        if word in self._words.secret_things:
-            return before in self._words.secret_owners
-        # "A number of ways" is nobody's number, and "call the number on the back" asks for none.
-        harmless = (before, after) == ("a", "of") or heard.at(index - 2) == "call"
-        return word in self._words.secrets and not harmless
+        if heard.is_form(word, self._words.secret_things):
+            return heard.is_form(before, self._words.secret_owners)
+        is_pair = f"{before} {after}" in self._words.harmless_pairs
+        harmless = is_pair or heard.at(index - 2) in self._words.harmless_after
+        return heard.is_form(word, self._words.secrets) and not harmless
 
 
 class RambleGuard:
