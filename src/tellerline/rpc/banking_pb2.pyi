@@ -31,16 +31,18 @@ TOKEN_REFUSED: Refusal
 REFUSED_BY_BANK: Refusal
 
 class SecretRequest(_message.Message):
-    __slots__ = ("call_id", "purpose", "digits", "caller")
+    __slots__ = ("call_id", "purpose", "digits", "caller", "padding")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     DIGITS_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     purpose: str
     digits: bytes
     caller: str
-    def __init__(self, call_id: _Optional[str] = ..., purpose: _Optional[str] = ..., digits: _Optional[bytes] = ..., caller: _Optional[str] = ...) -> None: ...
+    padding: bytes
+    def __init__(self, call_id: _Optional[str] = ..., purpose: _Optional[str] = ..., digits: _Optional[bytes] = ..., caller: _Optional[str] = ..., padding: _Optional[bytes] = ...) -> None: ...
 
 class SecretReply(_message.Message):
     __slots__ = ("outcome",)
