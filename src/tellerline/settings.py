@@ -192,6 +192,10 @@ class PipelineSettings(Concern):
     limits: CallLimits = CallLimits()
     # SIP URI callers who ask for a person are sent to; None: a phrase says nobody is free.
     transfer_target: str | None = None
+    # Tried in this order when the first does not take the call.
+    further_targets: tuple[str, ...] = ()
+    # Consenting callers are recorded (by the connector, where it has `recording`): the greeting says so.
+    records: bool = False
     # Lets a local operator watch conversations, transcripts included.
     allow_watch: bool = False
     monitoring: Monitoring = Monitoring()

@@ -20,6 +20,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.flows.front_desk import FrontDesk
+from tellerline.pipeline.flows.teller import Teller
 from tellerline.pipeline.frames import TurnAbandonedFrame
 from tellerline.pipeline.gate import SpeechGate
 from tellerline.pipeline.listener import Listener
@@ -58,7 +59,7 @@ class Conversation:
     context: LLMContext
 
 
-def build(call: Call, models: Models) -> Conversation:
+def build(call: Call, models: Models, teller: Teller) -> Conversation:
     """The pipeline of `call`, in the order its audio takes."""
     context = LLMContext()
     # No empty-turn recovery: it would run the model for a cough.
@@ -67,18 +68,19 @@ def build(call: Call, models: Models) -> Conversation:
         context,
         user_params=LLMUserAggregatorParams(user_turn_strategies=strategies, empty_user_turn=None),
     )
-    front_desk = FrontDesk(call)
+    front_desk = FrontDesk(call, teller)
     model = EngineLLMService(call)
 
     async def spoken(_: object, message: AssistantTurnStoppedMessage) -> None:
-        if message.content:
-            front_desk.last_answer = message.content
+        played = message.content or ""
+        await front_desk.spoken(played, message.interrupted)
         queued, call.queued_text = " ".join(call.queued_text), []
-        if queued or message.content:
-            spoke = pb.BotSpoke(text=queued, played=message.content, interrupted=message.interrupted)
+        if queued or played:
+            spoke = pb.BotSpoke(text=queued, played=played, interrupted=message.interrupted)
             call.publish(bot_spoke=spoke)
-        if not message.interrupted:
-            await model.warm(context)
+            call.facts.spoken(queued, played, message.interrupted)
+        if not message.interrupted and front_desk.model_context.messages:
+            await model.warm(front_desk.model_context)
 
     aggregators.assistant().add_event_handler("on_assistant_turn_stopped", spoken)
     source = ConnectorInput(call)

@@ -11,6 +11,8 @@ from pipecat.frames.frames import Frame
 
 from tellerline import language
 from tellerline.pipeline.engine import Engine
+from tellerline.pipeline.facts import Facts, Store
+from tellerline.pipeline.flows.plan import Action, CancelDark, Dark, Menu, Record
 from tellerline.pipeline.frames import Transfer
 from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.playout import Playout
@@ -19,6 +21,13 @@ from tellerline.pipeline.voice import EchoLevel
 from tellerline.pipeline.watching import Watchers
 from tellerline.rpc import conversation_pb2 as pb
 from tellerline.settings import PipelineSettings
+
+
+class _Nowhere:
+    """Keeps nothing."""
+
+    def append(self, call_id: str, fact: Any) -> None:
+        """Forgets the fact."""
 
 
 class Call:
@@ -32,13 +41,18 @@ class Call:
         engine: Engine,
         phrases: Phrases,
         watchers: Watchers,
+        store: Store | None = None,
     ) -> None:
         self.call_id = call_id
         self.attach = attach
         self.settings = settings
         self.engine = engine
-        self.phrases = phrases
-        self.language = language.load(settings.language)
+        self._phrases = phrases
+        code = settings.languages_by_number.get(attach.called, settings.language)
+        self.language = language.load(code)
+        self.phrases = phrases.of(code)
+        # Below the voice's own pace, for a caller who asked for that.
+        self.slowly = False
         self.clock = TurnClock()
         self.turn_id = 0
         # From the confirmation of a turn until its answer was heard or flushed, the bot has the floor.
@@ -60,6 +74,51 @@ class Call:
         self.transfer: Transfer | None = None
         # What the current answer was meant to say, for BotSpoke.
         self.queued_text: list[str] = []
+        # The words the last turn ended with; None where it ended without any.
+        self.confirmed: str | None = None
+        # Mean log-probability of the last transcript.
+        self.logprob = 0.0
+        # Dark input under way: its id at the connector, 0 for none.
+        self.dark_id = attach.dark_request_id
+        self._keys_come_up = False
+        self.facts = Facts(call_id, store or _Nowhere(), self.publish)
+
+    @property
+    def caller_waits(self) -> bool:
+        """Whether the caller was asked to wait, or types: their silence is no riddle."""
+        return self.transfer is not None or self.dark_id != 0
+
+    def speak(self, code: str, slowly: bool) -> None:
+        """From here on in this language, at this pace."""
+        self.slowly = slowly
+        if code != self.language.code:
+            self.language = language.load(code)
+            self.phrases = self._phrases.of(code)
+
+    def act(self, action: Action) -> None:
+        """Tells the connector what a plan wants of it before its prompt."""
+        match action:
+            case Dark():
+                self.dark_id = action.dark_id
+                self._keys_come_up = False
+                self.send(
+                    dark_input=pb.DarkInputRequest(
+                        request_id=action.dark_id,
+                        purpose=action.purpose,
+                        min_digits=action.min_digits,
+                        max_digits=action.max_digits,
+                        timeout_ms=action.timeout_ms,
+                    )
+                )
+            case CancelDark(dark_id):
+                self.dark_id = 0
+                self.send(dark_input=pb.DarkInputRequest(request_id=dark_id, cancel=True))
+            case Menu() if not self._keys_come_up:
+                self._keys_come_up = True
+                self.send(menu_input=pb.MenuInput())
+            case Record(wanted):
+                self.facts.consented(wanted)
+                self.send(recording=pb.Recording(wanted=wanted))
 
     @property
     def bot_has_floor(self) -> bool:
@@ -87,7 +146,12 @@ class Call:
         """Has the connector hand the call over, unless another key took the transfer back."""
         if transfer is self.transfer and not transfer.sent:
             transfer.sent = True
-            self.send(transfer=pb.Transfer(request_id=self.turn_id, target=transfer.target))
+            self.facts.handed_over(transfer.target, transfer.reference, transfer.summary)
+            self.send(
+                transfer=pb.Transfer(
+                    request_id=self.turn_id, target=transfer.target, user_to_user=transfer.reference
+                )
+            )
 
     def transfer_ends(self) -> None:
         """The connector told the transfer's outcome."""

@@ -34,11 +34,17 @@ class ClauseAggregator(BaseTextAggregator):
         self, words: language.Language, phrase: Callable[[str], str], guarded: Callable[[str], None]
     ) -> None:
         super().__init__()
+        self._words = words
         self._figures = FigureGuard(words)
         self._secrets = SecretsGuard(words)
         self._phrase = phrase
         self._guarded = guarded
         self._clear()
+
+    def speak(self, words: language.Language) -> None:
+        """Guards answers in this language from now on."""
+        if words is not self._words:
+            self._words, self._figures, self._secrets = words, FigureGuard(words), SecretsGuard(words)
 
     def _clear(self) -> None:
         self._text = ""

@@ -166,10 +166,23 @@ class Engine:
             stream.cancel()
 
     async def synthesise(
-        self, text: str, call_id: str = "", turn_id: int = 0, fixed_phrase: bool = False
+        self,
+        text: str,
+        call_id: str = "",
+        turn_id: int = 0,
+        fixed_phrase: bool = False,
+        speed: float = 1.0,
+        code: str = "",
     ) -> AsyncGenerator[pb.SynthesizeReply, None]:
         """Audio and word offsets of one clause as they are made. Raises SynthesisError."""
-        request = pb.SynthesizeRequest(call_id=call_id, turn_id=turn_id, text=text, fixed_phrase=fixed_phrase)
+        request = pb.SynthesizeRequest(
+            call_id=call_id,
+            turn_id=turn_id,
+            text=text,
+            fixed_phrase=fixed_phrase,
+            speed=speed,
+            language=code,
+        )
         stream = self._synthesis.Synthesize(request, timeout=SYNTHESIS_SECONDS)
         try:
             async for reply in stream:

@@ -6,14 +6,28 @@ from dataclasses import dataclass, field
 
 from pipecat.frames.frames import ControlFrame, ProposedUserStoppedSpeakingFrame, SystemFrame
 
+from tellerline.pipeline.flows.events import Begin, Event
+
 
 @dataclass
 class Transfer:
-    """A caller to be handed over to `target` (a SIP URI)."""
+    """A caller to be handed over to `target` (a SIP URI).
+
+    `reference` goes out in User-to-User; `summary` stays here, for the session service.
+    """
 
     target: str = ""
+    reference: str = ""
+    summary: str = ""
     # The connector has been told; its final progress is awaited.
     sent: bool = False
+
+
+@dataclass
+class EventFrame(SystemFrame):
+    """Something the conversation is to know, other than words and keys."""
+
+    event: Event = field(default_factory=Begin)
 
 
 @dataclass

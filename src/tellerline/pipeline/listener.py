@@ -28,7 +28,9 @@ from tellerline.monitoring import metrics
 from tellerline.pipeline import turn_events, turns
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Utterance
+from tellerline.pipeline.flows.events import Silence, Unheard
 from tellerline.pipeline.frames import (
+    EventFrame,
     HangUpFrame,
     HeldFrame,
     PartingFrame,
@@ -151,7 +153,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             self._call.heard_ms = self._heard_ms
             self._handle(
                 turn_events.Window(
-                    self._heard_ms, probability, self._call.bot_has_floor, self._call.transfer is not None
+                    self._heard_ms, probability, self._call.bot_has_floor, self._call.caller_waits
                 )
             )
 
@@ -165,6 +167,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
                 self._handle(turn_events.RecognitionFailed())
             return
         self._call.clock.mark("transcript", time.monotonic_ns())
+        self._call.logprob = transcript.avg_logprob
         self._call.publish(
             caller_heard=conversation.CallerHeard(
                 text=transcript.text,
@@ -221,12 +224,12 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             case turn_events.Abandon(why):
                 await self._abandon(why)
             case turn_events.PromptSilentCaller(last):
-                await self.push_frame(self._say("silence_goodbye" if last else "still_there"))
-                if last:
-                    await self.push_frame(HangUpFrame(reason="silence"))
+                await self.push_frame(EventFrame(event=Silence(last)))
 
     def _start_recognition(self, since_ms: int) -> None:
         self._call.turn_id += 1
+        self._call.facts.turn_id = self._call.turn_id
+        self._taking.words = self._call.language
         self._utterance = self._call.engine.recognise(
             self._call.call_id, self._call.turn_id, self._call.language.code, self._on_transcript
         )
@@ -266,6 +269,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
 
     async def _confirm(self, text: str) -> None:
         self._call.clock.mark("confirmed", time.monotonic_ns())
+        self._call.confirmed = text
         self._call.expect_answer()
         self._call.publish(caller_heard=conversation.CallerHeard(text=text, final=True))
         self._clear_eager_end_of_turn()  # type: ignore[no-untyped-call]
@@ -274,6 +278,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         await self.push_frame(ProposedUserStoppedSpeakingFrame())
 
     async def _abandon(self, why: str) -> None:
+        self._call.confirmed = None
         if self._turn_open:
             self._turn_open = False
             await self._push_and_wait(TurnAbandonedFrame(), self._floor_given)
@@ -281,9 +286,9 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             metrics.PIPELINE_TURNS.labels("recognition_failed").inc()
             # Every stretch of speech fails while the engine is away: one apology at a time.
             if not self._call.bot_has_floor:
-                await self.push_frame(self._say("apology"))
+                await self.push_frame(EventFrame(event=Unheard(failed=True)))
         elif why == "unheard":
-            await self.push_frame(self._say("not_heard"))
+            await self.push_frame(EventFrame(event=Unheard()))
 
     async def _part(self, parting: PartingFrame) -> None:
         await self.push_frame(InterruptionFrame())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,16 @@ class Rendered:
 
 
 class Phrases:
-    """Every fixed phrase of a language, rendered."""
+    """Every fixed phrase of a language, rendered; `others` are those of the site's other languages."""
 
-    def __init__(self, rendered: dict[str, Rendered]) -> None:
+    def __init__(self, rendered: dict[str, Rendered], others: Mapping[str, Phrases] | None = None) -> None:
         self._by_key = rendered
         self._by_text = {phrase.text: phrase for phrase in rendered.values()}
+        self._others = dict(others or {})
+
+    def of(self, code: str) -> Phrases:
+        """The phrases of language `code`; these, where the site does not speak it."""
+        return self._others.get(code, self)
 
     def text(self, key: str) -> str:
         """What phrase `key` says."""
@@ -44,13 +50,13 @@ class Phrases:
 
 async def render(engine: Engine, words: language.Language) -> dict[str, Rendered]:
     """All phrases of a language through the engine. Raises SynthesisError."""
-    return {key: await _render_one(engine, text) for key, text in words.phrases.items()}
+    return {key: await _render_one(engine, text, words.code) for key, text in words.phrases.items()}
 
 
-async def _render_one(engine: Engine, text: str) -> Rendered:
+async def _render_one(engine: Engine, text: str, code: str) -> Rendered:
     pcm = bytearray()
     words: list[pb.SpokenWord] = []
-    async for reply in engine.synthesise(text, fixed_phrase=True):
+    async for reply in engine.synthesise(text, fixed_phrase=True, code=code):
         pcm += reply.pcm
         words.extend(reply.words)
     return Rendered(text, bytes(pcm), tuple(words))

@@ -16,17 +16,24 @@ from pipecat.workers.runner import WorkerRunner
 
 from tellerline import bootstrap, language
 from tellerline.errors import EngineUnavailable, TellerlineError
+from tellerline.forwarding import Forwarder
+from tellerline.instances import Instances
 from tellerline.monitoring import metrics
 from tellerline.monitoring.notify import notify, silence_loguru
+from tellerline.pipeline import tellers
+from tellerline.pipeline.bank import BankAway
 from tellerline.pipeline.build import Models, build
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
-from tellerline.pipeline.frames import PartingFrame
-from tellerline.pipeline.phrases import Phrases, Rendered, render
+from tellerline.pipeline.flows.events import Outcome, TransferEnded, Typed
+from tellerline.pipeline.frames import EventFrame, PartingFrame
+from tellerline.pipeline.phrases import Phrases, render
+from tellerline.pipeline.tellers import Behind
 from tellerline.pipeline.voice import TurnModel, VoiceModel
 from tellerline.pipeline.watching import Watchers
 from tellerline.rpc import conversation_pb2 as pb
 from tellerline.rpc import conversation_pb2_grpc as rpc
+from tellerline.rpc.banking_pb2_grpc import BankingStub
 from tellerline.settings import PipelineSettings
 
 log = logging.getLogger(__name__)
@@ -38,6 +45,13 @@ RESERVE_SECONDS = 5.0
 ENGINE_CHECK_SECONDS = 1.0
 # pipecat waits for its EndFrame without a limit (pipecat PR 5211); a call must not.
 END_SECONDS = 3.0
+_OUTCOMES: dict[int, Outcome] = {
+    pb.DarkInputResult.ACCEPTED: "accepted",
+    pb.DarkInputResult.REJECTED: "rejected",
+    pb.DarkInputResult.TIMED_OUT: "timed_out",
+    pb.DarkInputResult.CANCELLED: "cancelled",
+    pb.DarkInputResult.UNAVAILABLE: "unavailable",
+}
 # How long after the words of a last phrase the line is cut, whoever still talks.
 PARTING_SECONDS = 2.0
 
@@ -45,11 +59,19 @@ PARTING_SECONDS = 2.0
 class Conversations(rpc.ConversationServicer):
     """The Conversation service of one lane."""
 
-    def __init__(self, settings: PipelineSettings, engine: Engine, models: Models, phrases: Phrases) -> None:
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        engine: Engine,
+        models: Models,
+        phrases: Phrases,
+        behind: Behind | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._models = models
         self._phrases = phrases
+        self._behind = behind or Behind()
         self._watchers = Watchers()
 
     async def Admit(self, request: pb.AdmitRequest, context: grpc.aio.ServicerContext) -> pb.AdmitReply:
@@ -85,8 +107,16 @@ class Conversations(rpc.ConversationServicer):
         if first is None or first.WhichOneof("event") != "attach":
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Attach")
             return
-        call = Call(first.call_id, first.attach, self._settings, self._engine, self._phrases, self._watchers)
-        running = asyncio.create_task(_Running(call, self._models).run(requests))
+        call = Call(
+            first.call_id,
+            first.attach,
+            self._settings,
+            self._engine,
+            self._phrases,
+            self._watchers,
+            self._behind.forwarder,
+        )
+        running = asyncio.create_task(_Running(call, self._models, self._behind).run(requests))
         metrics.PIPELINE_CALLS.inc()
         try:
             while (command := await call.down.get()) is not None:
@@ -101,9 +131,11 @@ class Conversations(rpc.ConversationServicer):
 class _Running:
     """Everything that runs while one call is attached."""
 
-    def __init__(self, call: Call, models: Models) -> None:
+    def __init__(self, call: Call, models: Models, behind: Behind) -> None:
         self._call = call
-        self._conversation = build(call, models)
+        self._behind = behind
+        self._teller, self._bank = tellers.make(call, behind)
+        self._conversation = build(call, models, self._teller)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, requests: AsyncIterator[pb.FromConnector]) -> None:
@@ -116,7 +148,6 @@ class _Running:
         call.on_deadline = lambda: self._queue(InterruptionFrame(), *self._phrase("apology"))
         call.send(attached=pb.Attached())
         # Digits are withheld at the connector until they are asked for.
-        call.send(menu_input=pb.MenuInput())
         call.publish(attached=call.attach)
         log.info("call %s attached, resume=%s", call.call_id, call.attach.resume)
         keeping = [
@@ -124,7 +155,8 @@ class _Running:
         ]
         try:
             await started.wait()
-            await self._greet()
+            event = await tellers.begin(call, self._teller, self._behind)
+            self._queue(EventFrame(event=event))
             await self._read(requests)
         finally:
             for task in [*keeping, *self._tasks]:
@@ -132,6 +164,11 @@ class _Running:
             call.answer_ends()
             await self._end(running)
             call.publish(ended=pb.CallEnded(reason=call.end_reason or "hung up"))
+            call.facts.end()
+            if call.end_reason and self._bank is not None:
+                # Not where the connector was lost, or this daemon stops: the call may come back.
+                with contextlib.suppress(BankAway):
+                    await self._bank.forget()
             await call.engine.release(call.call_id)
             call.down.put_nowait(None)
             log.info("call %s ended", call.call_id)
@@ -149,13 +186,19 @@ class _Running:
                     return
                 case "transfer_progress" if message.transfer_progress.final:
                     self._call.transfer_ends()
-                    if message.transfer_progress.sip_status // 100 != 2:
-                        self._queue(*self._phrase("nobody_free"))
+                    accepted = message.transfer_progress.sip_status // 100 == 2
+                    self._queue(EventFrame(event=TransferEnded(accepted)))
+                case "dark_input_result":
+                    self._typed(message.dark_input_result)
                 case _:
                     await self._conversation.input.receive(message)
 
-    async def _greet(self) -> None:
-        self._queue(*self._phrase("resumed" if self._call.attach.resume else "greeting"))
+    def _typed(self, result: pb.DarkInputResult) -> None:
+        self._call.publish(dark_input=result)
+        if result.request_id == self._call.dark_id:
+            self._call.dark_id = 0
+        outcome = _OUTCOMES.get(result.outcome, "unavailable")
+        self._queue(EventFrame(event=Typed(result.request_id, outcome)))
 
     def _phrase(self, key: str) -> list[Frame]:
         return [TTSSpeakFrame(self._call.phrases.text(key))]
@@ -200,10 +243,16 @@ async def serve(settings: PipelineSettings) -> None:
     engine = Engine(settings.engine_socket)
     models = Models(VoiceModel(), TurnModel())
     words = language.load(settings.language)
+    behind = Behind(
+        Instances(settings.banking, BankingStub) if settings.banking is not None else None,
+        Forwarder(settings.spool, settings.session, settings.socket.stem),
+    )
+    await behind.forwarder.start()
     server, health = bootstrap.server(settings.socket)
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    rendered = await _wait_for_engine(engine, words)
-    rpc.add_ConversationServicer_to_server(Conversations(settings, engine, models, Phrases(rendered)), server)
+    phrases = await _wait_for_engine(engine, words, settings)
+    conversations = Conversations(settings, engine, models, phrases, behind)
+    rpc.add_ConversationServicer_to_server(conversations, server)
     await server.start()
     watching = asyncio.create_task(_follow_engine(engine, words, health))
     notify("READY=1")
@@ -213,16 +262,19 @@ async def serve(settings: PipelineSettings) -> None:
     watching.cancel()
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     await server.stop(grace=0.5)
+    await behind.close()
     await engine.close()
     models.turn.close()
 
 
-async def _wait_for_engine(engine: Engine, words: language.Language) -> dict[str, Rendered]:
+async def _wait_for_engine(engine: Engine, words: language.Language, settings: PipelineSettings) -> Phrases:
+    others: list[str] = sorted(set(settings.languages_by_number.values()) - {words.code})
     while True:
         try:
             if await engine.is_serving():
                 await engine.open_prefix(words)
-                return await render(engine, words)
+                spoken = {code: Phrases(await render(engine, language.load(code))) for code in others}
+                return Phrases(await render(engine, words), spoken)
         except TellerlineError as error:
             log.warning("the engine is not ready: %s", error)
         await asyncio.sleep(ENGINE_CHECK_SECONDS)

@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMContextFrame,
+    LLMFullResponseStartFrame,
     SystemFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
@@ -42,6 +43,8 @@ RATE_HZ = 8000
 CONTEXT_MESSAGES = 12
 # Two sentences fit; a rambling model is not left running behind the ramble guard.
 MAX_TOKENS = 60
+# Of the voice's own pace, for a caller who asked to be spoken to more slowly.
+SLOW_SPEED = 0.8
 _NOT_FOR_THE_MODEL = (
     "apology",
     "resumed",
@@ -172,9 +175,8 @@ class EngineTTSService(TTSService):
             settings=TTSSettings(model="engine", voice=None, language=None),
         )
         self._call = call
-        self._text_aggregator = ClauseAggregator(  # type: ignore[assignment]
-            call.language, call.phrases.text, self._guarded
-        )
+        self._clauses = ClauseAggregator(call.language, lambda key: call.phrases.text(key), self._guarded)
+        self._text_aggregator = self._clauses  # type: ignore[assignment]
 
     def _guarded(self, guard: str) -> None:
         metrics.PIPELINE_GUARDED.labels(guard).inc()
@@ -182,6 +184,8 @@ class EngineTTSService(TTSService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """A withdrawn speculation stops synthesis as an interruption would."""
+        if isinstance(frame, LLMFullResponseStartFrame):
+            self._clauses.speak(self._call.language)
         if isinstance(frame, EagerEndOfTurnCancelFrame):
             await self._start_interruption()  # type: ignore[no-untyped-call]
             await self._handle_interruption(InterruptionFrame(), direction)
@@ -200,12 +204,19 @@ class EngineTTSService(TTSService):
         clock.mark("first_clause", time.monotonic_ns())
         append = self._tts_contexts[context_id].append_to_context
         self._call.queued_text.append(text.strip())
-        if phrase := self._call.phrases.find(text.strip()):
+        phrase = None if self._call.slowly else self._call.phrases.find(text.strip())
+        if phrase is not None:
             for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
                 yield frame
             return
         sent_ms = 0
-        stream = self._call.engine.synthesise(text.strip(), self._call.call_id, self._call.turn_id)
+        stream = self._call.engine.synthesise(
+            text.strip(),
+            self._call.call_id,
+            self._call.turn_id,
+            speed=SLOW_SPEED if self._call.slowly else 1.0,
+            code=self._call.language.code,
+        )
         try:
             async for reply in stream:
                 pcm = reply.pcm if text.rstrip().endswith(_PAUSES) else without_trailing_silence(reply.pcm)

@@ -162,6 +162,8 @@ class ConnectorOutput(BaseOutputTransport):
         self._call.send(audio=pb.BotAudio(pcm=frame.audio, kind=pb.BotAudio.SPEECH))
         if timed := self._call.clock.finish(time.monotonic_ns()):
             self._call.publish(turn_timed=timed)
+            voice_to_voice_ns = timed.first_audio_ns - timed.speech_ended_ns
+            self._call.facts.response_ms = max(0, round(voice_to_voice_ns / 1e6))
             metrics.PIPELINE_TURNS.labels("answered").inc()
         return True
 

@@ -105,7 +105,7 @@ class TurnTaking:
     def __init__(self, turns: TurnSettings, limits: CallLimits, words: language.Language) -> None:
         self._settings = turns
         self._limits = limits
-        self._words = words
+        self.words = words
         self._start_windows = max(1, round(turns.start_ms / WINDOW_MS))
         self.state = State.IDLE
         self._sequence = 0
@@ -314,8 +314,8 @@ class TurnTaking:
         heard = language.words(transcript.text)
         if not heard:
             return False
-        follows_along = all(word in self._words.backchannels for word in heard)
-        doubtful = transcript.avg_logprob < DOUBTFUL_LOGPROB and self._words.floor_words.isdisjoint(heard)
+        follows_along = all(word in self.words.backchannels for word in heard)
+        doubtful = transcript.avg_logprob < DOUBTFUL_LOGPROB and self.words.floor_words.isdisjoint(heard)
         return not (
             (follows_along or doubtful) and self._utterance.bot_had_floor and not self._utterance.open
         )
@@ -325,7 +325,7 @@ class TurnTaking:
 
         Saves the turn model's 65-115 ms of CPU while the language model wants it.
         """
-        if language.words(text)[-1] in self._words.dangling:
+        if language.words(text)[-1] in self.words.dangling:
             return False
         return True if text.rstrip().endswith("?") else None
 
@@ -359,7 +359,7 @@ class TurnTaking:
             yield Confirm(text)
 
     def _stop_ms(self, text: str) -> int:
-        courtesy = all(word in self._words.courtesies for word in language.words(text))
+        courtesy = all(word in self.words.courtesies for word in language.words(text))
         return max(self._settings.stop_ms, COURTESY_STOP_MS) if courtesy else self._settings.stop_ms
 
     def _end_utterance(self) -> Iterator[Action]:

@@ -45,12 +45,15 @@ class Key:
     digit: str
 
 
+Outcome = Literal["accepted", "rejected", "timed_out", "cancelled", "unavailable"]
+
+
 @dataclass(frozen=True)
 class Typed:
     """Dark input ended. The digits are not known here and never will be."""
 
     dark_id: int
-    outcome: Literal["accepted", "rejected", "timed_out", "cancelled", "unavailable"]
+    outcome: Outcome
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,10 @@ class Teller:
             further = written(desk, self.state, result)
         return replace(self._finished(desk, None, further), basis=self.state)
 
+    def answered(self, text: str) -> None:
+        """The language model has answered a general question; `text` is what was heard of that."""
+        self.state = replace(self.state, said=(text,))
+
     def transfer_taken_back(self) -> None:
         """The caller pressed another key before the announced handover began."""
         self.state = replace(self.state, ringing=False)
