@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
@@ -15,7 +15,9 @@ from tellerline.language.reading import Token
 # What of a name must be heard: "Schmidt" and "Shmit" share 0.83, "Anna" and "Hannah" 0.8.
 _ALIKE = 0.8
 # Names heard this much worse than the best are not meant.
-_STANDS_OUT = 0.1
+_STANDS_OUT = 0.08
+_SOUNDS_THE_SAME = 0.97
+# Shorter names must be heard whole.
 _SHORT = 3
 
 
@@ -64,12 +66,32 @@ def which_account(text: str, code: str, accounts: Sequence[A]) -> list[A]:
     return meant or _by_order(tokens, accounts)
 
 
+def from_and_to(text: str, code: str, accounts: Sequence[A]) -> tuple[list[A], list[A]]:
+    """Those of `accounts` that money is to come from, and that it is to go to, by `text` (language `code`).
+
+    English says so before them ("from my current account to savings"), Turkish in their endings
+    ("vadesiz hesabımdan tasarrufa"). An account without either is where money comes from.
+    """
+    data = language.data(code, "accounts")
+    parts = {"from": "", "to": "", "": ""}
+    for words, part in _directed(text, code, data):
+        parts[part] += f" {words}"
+    source, target, plain = (which_account(parts[part], code, accounts) for part in ("from", "to", ""))
+    return source or [account for account in plain if account not in target], target
+
+
 def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
     """Those of `payees` whose names are heard in `text`, the likeliest alone where one stands out.
 
-    Spelling may differ as recognisers spell ("Katherine", "Catherine"; "Ayse", "Ayşe'ye").
+    Spelling may differ as recognisers spell ("Katherine", "Catherine"; "Ayse", "Ayşe'ye"); names that sound
+    the same ("John", "Jon") are all meant. Where a payee has an `ending`, that counts too.
     """
     heard = _Heard(text, code)
+    with_endings = [payee for payee in payees if getattr(payee, "ending", "")]
+    tokens = reading.read(text, code, "accounts")
+    ended: list[P] = _by_ending(tokens, with_endings) if with_endings else []
+    if len(ended) == 1:
+        return ended
     likeness = [(heard.likeness(payee.name), payee) for payee in payees]
     best = max((how for how, _ in likeness), default=(0, 0.0))
     if not best[0]:
@@ -97,14 +119,22 @@ def _by_ending(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
 
 
 def _by_name(text: str, code: str, accounts: Sequence[A]) -> list[A]:
-    generic = set(language.data(code, "accounts")["generic"])
     heard = _Heard(text, code)
     found = []
     for account in accounts:
-        words = [w for w in language.words(language.fold(_name(account), code)) if w not in generic]
-        if words and all(heard.word_likeness(word) >= _ALIKE for word in words):
+        words = _telling(getattr(account, "name", "") or "", code)
+        if any(heard.word_likeness(word) >= _ALIKE for word in words):
             found.append(account)
     return found
+
+
+def _telling(name: str, code: str) -> list[str]:
+    """The words of an account's name that tell it from others: not "account", nor what names a kind."""
+    data = language.data(code, "accounts")
+    kinds = [phrase for key, listed in data["heard"].items() if key.startswith("KIND_") for phrase in listed]
+    plain = {*data["generic"], *(str(phrase) for phrase in kinds)}
+    words = [word for word in language.words(language.fold(name, code)) if word not in plain]
+    return [word for word in words if len(word) > _SHORT] or words
 
 
 def _by_kind(tokens: Sequence[Token], code: str, accounts: Sequence[A]) -> list[A]:
@@ -130,8 +160,24 @@ def _by_order(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
     return [accounts[int(ordinals[0]) - 1]]
 
 
-def _name(account: Any) -> str:
-    return getattr(account, "name", "") or ""
+def _directed(text: str, code: str, data: Any) -> Iterator[tuple[str, str]]:
+    """Pieces of `text` and whether they name where money comes "from" or goes "to", or neither ("")."""
+    before, waiting = "", ""
+    for word in re.findall(r"[\w'’]+", text):
+        folded = language.fold(word, code)
+        if part := next((part for part in ("from", "to") if folded in data[f"{part}_words"]), ""):
+            yield waiting, before
+            before, waiting = part, ""
+            continue
+        waiting += f" {word}"
+        if part := next((part for part in ("from", "to") if _ends(folded, data[f"{part}_endings"])), ""):
+            yield waiting, part
+            waiting = ""
+    yield waiting, before
+
+
+def _ends(word: str, endings: Sequence[str]) -> bool:
+    return word.partition("'")[2] in endings or (len(word) > 2 * _SHORT and word.endswith(tuple(endings)))
 
 
 # ---- names
@@ -171,11 +217,12 @@ class _Heard:
     def _alike(self, word: str, heard: str) -> float:
         if word == heard or (heard.startswith(word) and self._ending.fullmatch(heard, len(word))):
             return 1.0
+        sounds = _sound(word), _sound(heard)
         if min(len(word), len(heard)) <= _SHORT:
-            return 0.0
+            return _SOUNDS_THE_SAME if sounds[0] == sounds[1] else 0.0
         spelt = SequenceMatcher(None, word, heard, autojunk=False).ratio()
-        sounded = SequenceMatcher(None, _sound(word), _sound(heard), autojunk=False).ratio()
-        return max(spelt, 0.97 * sounded)
+        sounded = SequenceMatcher(None, *sounds, autojunk=False).ratio()
+        return max(spelt, _SOUNDS_THE_SAME * sounded)
 
 
 _SOUNDS = (("ph", "f"), ("ck", "k"), ("c", "k"), ("q", "k"), ("y", "i"), ("z", "s"), ("th", "t"), ("w", "v"))
