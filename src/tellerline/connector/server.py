@@ -19,7 +19,7 @@ from tellerline.connector.commands import Phrase
 from tellerline.connector.lane import Lane
 from tellerline.connector.live_call import LiveCall
 from tellerline.connector.media import load_phrase
-from tellerline.connector.secret_sink import BankingSecrets, zero_freed_memory
+from tellerline.connector.secret_sink import BankingSecrets, overwrite_freed_memory
 from tellerline.connector.spool import CallRecord
 from tellerline.connector.stream import Pipeline
 from tellerline.monitoring import metrics, notify
@@ -176,7 +176,7 @@ async def serve(settings: ConnectorSettings) -> None:
     phrases = {phrase: load_phrase(settings.phrases / f"{phrase.value}.wav") for phrase in Phrase}
     channel = bootstrap.channel(settings.pipeline_socket)
     pipeline = Pipeline(channel)
-    zero_freed_memory()
+    overwrite_freed_memory()
     sink = BankingSecrets(settings.banking) if settings.banking is not None else None
     recordings = Recordings(settings.recording, settings.lane) if settings.recording is not None else None
     lane = Lane(settings, pipeline, phrases, asyncio.get_running_loop(), sink, recordings)

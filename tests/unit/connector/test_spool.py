@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tellerline.connector.spool import CallRecord, Spool, now
+from tellerline.connector.spool import CallRecord, Recorded, Spool, now
 from tellerline.errors import SpoolError
 
 
@@ -54,6 +54,36 @@ def test_a_crash_leaves_an_orphan(spool: Spool, record: CallRecord, tmp_path: Pa
     assert records["c0ffee.json"]["closed_at"] is not None
     assert records["done.json"]["reason"] == "goodbye"
     assert Spool(tmp_path / "spool").prepare() == 0
+
+
+def test_an_orphan_is_mended_by_who_knows_more(spool: Spool, record: CallRecord, tmp_path: Path) -> None:
+    about = Recorded("c0ffee.tlrec", "gpu1", "a2V5", "1", started_at=now())
+    spool.write(replace(record, recording=about))
+
+    def mend(found: CallRecord) -> CallRecord:
+        assert (found.state, found.recording) == ("orphaned", about)
+        return replace(found, recording=replace(about, ended_at=now(), seconds=2.0))
+
+    assert Spool(tmp_path / "spool").prepare(mend) == 1
+    [orphan] = spool.records()
+    assert orphan.recording is not None and orphan.recording.seconds == 2.0
+
+
+def test_what_changed_comes_oldest_first_and_what_is_known_does_not_come_again(
+    spool: Spool, record: CallRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        spool.write(replace(record, call_id=f"c{number}"))
+        os.utime(tmp_path / "spool" / f"c{number}.json", ns=(number, number))
+    (tmp_path / "spool" / "damaged.json").write_text("{")
+    assert [found.call_id for found, _ in spool.changed({}, 2)] == ["c0", "c1"]
+    known = {found.call_id: version for found, version in spool.changed({}, 9)}
+    assert known == {"c0": 0, "c1": 1, "c2": 2}
+    assert spool.changed(known, 9) == []
+    spool.write(replace(record, call_id="c1", state="closed"))
+    assert [(found.call_id, found.state) for found, _ in spool.changed(known, 9)] == [("c1", "closed")]
+    # Said once, left in place, and in nobody's way.
+    assert caplog.text.count("damaged.json") == 1
 
 
 def test_discard_is_final_and_may_come_twice(spool: Spool, record: CallRecord, tmp_path: Path) -> None:
