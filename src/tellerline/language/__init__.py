@@ -101,7 +101,8 @@ def data(code: str, name: str) -> Any:
 def clauses(code: str, key: str, **slots: str) -> tuple[str, ...]:
     """Template `key` in language `code`, its slots ("{amount}") filled with words from language/speech.py.
 
-    A clause all of whose slots are empty is left out; each begins with a capital. Raises KeyError for a template or slot unknown.
+    A clause all of whose slots are empty is left out; each begins with a capital. Raises KeyError for a
+    template or slot unknown.
     """
     filled = []
     for clause in load(code).templates[key]:

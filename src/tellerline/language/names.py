@@ -43,6 +43,7 @@ class Payee(Protocol):
 
 A = TypeVar("A", bound=Account)
 P = TypeVar("P", bound=Payee)
+E = TypeVar("E")
 
 
 def which_account(text: str, code: str, accounts: Sequence[A]) -> list[A]:
@@ -89,7 +90,7 @@ def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
     heard = _Heard(text, code)
     with_endings = [payee for payee in payees if getattr(payee, "ending", "")]
     tokens = reading.read(text, code, "accounts")
-    ended: list[P] = _by_ending(tokens, with_endings) if with_endings else []
+    ended = _by_ending(tokens, with_endings)
     if len(ended) == 1:
         return ended
     likeness = [(heard.likeness(payee.name), payee) for payee in payees]
@@ -102,7 +103,7 @@ def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
 # ---- accounts
 
 
-def _by_ending(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
+def _by_ending(tokens: Sequence[Token], accounts: Sequence[E]) -> list[E]:
     runs: list[tuple[str, bool]] = []
     digits, named, before = "", False, ""
     for token in [*tokens, Token("")]:
@@ -115,7 +116,11 @@ def _by_ending(tokens: Sequence[Token], accounts: Sequence[A]) -> list[A]:
         before = token.sign
     # Two digits are an ending only where the caller says so.
     ends = [run for run, is_named in runs if len(run) == 4 or (is_named and len(run) > 1)]
-    return [account for account in accounts if any(account.ending.endswith(run) for run in ends)]
+    return [
+        account
+        for account in accounts
+        if any(str(getattr(account, "ending", "")).endswith(run) for run in ends)
+    ]
 
 
 def _by_name(text: str, code: str, accounts: Sequence[A]) -> list[A]:

@@ -38,11 +38,14 @@ async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
 
 
 def _place(desk: Desk, text: str) -> str:
-    """The words after the last "in", "near" and their like; "" where there are none."""
-    after = desk.words.commands.get("place_after", ())
-    words = language.words(text)
-    begins = [index for index, word in enumerate(words) if word in after]
-    return " ".join(words[begins[-1] + 1 :]) if begins else ""
+    """The words after the last "in", "near" and their like, or the name before "şubesi"; else ""."""
+    commands, words = desk.words.commands, language.words(text)
+    begins = [index for index, word in enumerate(words) if word in commands["place_after"]]
+    if begins:
+        return " ".join(words[begins[-1] + 1 :])
+    ends = [index for index, word in enumerate(words) if index and word in commands["place_before"]]
+    place = words[ends[0] - 1].partition("'")[0] if ends else ""
+    return "" if place in commands["place_stops"] else place
 
 
 def _address(desk: Desk, address: str) -> str:

@@ -29,6 +29,7 @@ class Named:
 
     name: str
     index: int
+    ending: str
 
 
 def held(desk: Desk, event: Said | Key, things: Sequence[Held]) -> list[Held]:
@@ -42,7 +43,8 @@ def named(desk: Desk, event: Said | Key, things: Sequence[Thing], called: Sequen
     """The things whose names, `called`, are meant."""
     if isinstance(event, Key):
         return by_key(event, things)
-    found = names.which_payee(event.text, desk.code, [Named(name, i) for i, name in enumerate(called)])
+    choices = [Named(name, i, getattr(things[i], "ending", "")) for i, name in enumerate(called)]
+    found = names.which_payee(event.text, desk.code, choices)
     return [things[entry.index] for entry in found]
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tellerline import language
-from tellerline.language import amounts
+from tellerline.language import amounts, names
 from tellerline.pipeline.flows import choosing, money
 from tellerline.pipeline.flows.desk import Desk
 from tellerline.pipeline.flows.events import Key, Said
@@ -57,8 +56,8 @@ async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
         return _next(desk, state, customer, {"payee_id": meant[0].payee_id}) if meant else None
     found = _heard(desk, event, customer)
     if not found and state.step == "payee":
-        names = [payee.name for payee in customer.payees]
-        question = choosing.offer(desk, state, desk.say("payee_unknown"), names)
+        called = [payee.name for payee in customer.payees]
+        question = choosing.offer(desk, state, desk.say("payee_unknown"), called)
         return desk.answer(replace(state, failures=state.failures + 1), ask=question)
     if not found:
         return money.not_done(desk, state) if state.step == "confirm" else None
@@ -130,33 +129,12 @@ def _heard(desk: Desk, said: Said, customer: _Customer) -> dict[str, Any]:
 
 
 def _directions(desk: Desk, text: str, accounts: Sequence[pb.Account]) -> tuple[str, str]:
-    """The accounts that money is to come from and go to, each "" where none is named."""
-    parts: dict[str, list[str]] = {"": [], "from": [], "to": []}
-    commands, part = desk.words.commands, ""
-    for word in language.words(text):
-        if word in commands.get("from_words", ()):
-            part = "from"
-        elif word in commands.get("to_words", ()):
-            part = "to"
-        parts[_suffixed(word, commands) or part].append(word)
-    source, target, plain = (
-        choosing.held(desk, Said(" ".join(parts[name])), accounts) if parts[name] else []
-        for name in ("from", "to", "")
-    )
-    if not source and len(plain) == 1:
-        source = plain
+    """The accounts that money is to come from and go to, each "" where none is named for certain."""
+    source, target = names.from_and_to(text, desk.code, accounts)
     return (
         source[0].account_id if len(source) == 1 else "",
         target[0].account_id if len(target) == 1 else "",
     )
-
-
-def _suffixed(word: str, commands: dict[str, Any]) -> str:
-    """In a language whose endings tell where money comes from and goes: which of the two, or ""."""
-    for part in ("from", "to"):
-        if word.endswith(tuple(commands.get(f"{part}_endings", ()))):
-            return part
-    return ""
 
 
 async def _typed_amount(desk: Desk, state: State, key: Key) -> Plan | None:
