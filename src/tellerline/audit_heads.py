@@ -8,10 +8,11 @@ the database and every copy can cut unseen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ from tellerline.monitoring import metrics
 
 log = logging.getLogger(__name__)
 
+# A daemon that ends waits no longer for a database that is away.
+_WAIT_SECONDS = 2.0
 _TAIL = "SELECT newest, mac FROM audit.tail()"
 
 
@@ -107,9 +110,20 @@ async def keep_always(heads: Heads, pool: AsyncConnectionPool[Any], every_second
         raise
 
 
+@contextlib.asynccontextmanager
+async def keeping(heads: Heads, pool: AsyncConnectionPool[Any]) -> AsyncIterator[None]:
+    """Keeps heads while the context is open, and a last one when it ends."""
+    task = asyncio.create_task(keep_always(heads, pool))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def _try_to_keep(heads: Heads, pool: AsyncConnectionPool[Any]) -> None:
     try:
-        async with pool.connection(timeout=5) as connection:
+        async with pool.connection(timeout=_WAIT_SECONDS) as connection:
             await heads.keep_committed(connection)
     except (psycopg.Error, OSError) as error:
         metrics.AUDIT_HEAD_FAILURES.inc()

@@ -151,3 +151,15 @@ class ServiceUnavailable(TellerlineError):
     """A daemon an operator's command asks does not answer."""
 
     code = "service_unavailable"
+
+
+class ErasureError(TellerlineError):
+    """A customer could not be erased."""
+
+    code = "erasure"
+
+
+class RetentionError(TellerlineError):
+    """What was kept long enough could not be destroyed."""
+
+    code = "retention"

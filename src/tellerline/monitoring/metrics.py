@@ -157,6 +157,11 @@ BANKING_FORGED = Counter(
 BANKING_JOURNAL = Gauge("tellerline_banking_journal_events", "Audit events waiting for the database.")
 BANKING_UNAUDITED = Counter("tellerline_banking_unaudited_total", "Audit events that were never written.")
 
+RETENTION_DESTROYED = Counter(
+    "tellerline_retention_destroyed_total", "What was kept long enough and is gone.", ["kind"]
+)
+RETENTION_RAN = Gauge("tellerline_retention_ran_unix_seconds", "When retention last ran to its end.")
+
 
 def serve(settings: Monitoring) -> None:
     """Starts the metrics endpoint, unless `metrics_port` is None."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import grpc
 from grpc_health.v1 import health_pb2
 
-from tellerline import audit, bootstrap
+from tellerline import audit, audit_heads, bootstrap
 from tellerline.database import postgres
 from tellerline.database import redis as redis_database
 from tellerline.errors import TruthAway
@@ -21,6 +21,7 @@ from tellerline.session.handlers import Handlers
 from tellerline.session.model import Call
 from tellerline.session.postgres import PostgresCalls
 from tellerline.session.redis import RedisViews
+from tellerline.session.retention import Retention
 from tellerline.session.upkeep import Upkeep
 from tellerline.session.views import Builder, Relay
 from tellerline.settings import SessionSettings
@@ -126,7 +127,8 @@ class Servicer(session_pb2_grpc.SessionServicer):
 
 async def serve(settings: SessionSettings) -> None:
     """Runs until SIGTERM. Starts, and stays, whether PostgreSQL and Redis are there or not."""
-    chain = audit.Chain(audit.read_key(settings.audit_key), service="session")
+    key = audit.read_key(settings.audit_key)
+    chain = audit.Chain(key, service="session")
     pool = postgres.pool(settings.database)
     client = redis_database.client(settings.redis)
     views = RedisViews(client, settings.context_ttl_seconds)
@@ -136,10 +138,13 @@ async def serve(settings: SessionSettings) -> None:
     relay = Relay(calls, views)
     builder = Builder(calls, views, settings.context_ttl_seconds)
     upkeep = Upkeep(calls, settings)
+    retention = Retention(pool, chain, settings.retention)
+    heads = audit_heads.Heads(settings.audit_heads, key, "session")
     grpc_server, health_servicer = bootstrap.listen(settings.listen, settings.tls)
     session_pb2_grpc.add_SessionServicer_to_server(Servicer(Handlers(calls, views)), grpc_server)
     await pool.open()
-    tasks = [asyncio.create_task(work) for work in (relay.run(), builder.run(), upkeep.run())]
+    works = (relay.run(), builder.run(), upkeep.run(), retention.run(), audit_heads.keep_always(heads, pool))
+    tasks = [asyncio.create_task(work) for work in works]
     await grpc_server.start()
     for service in ("", _SERVICE):
         await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -150,14 +155,11 @@ async def serve(settings: SessionSettings) -> None:
     notify.notify("STOPPING=1")
     await health_servicer.enter_graceful_shutdown()
     await grpc_server.stop(_STOP_SECONDS)
-    for task in tasks:
-        task.cancel()
-    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    faults = await bootstrap.end(tasks)
     await pool.close()
     await client.aclose()
     if stopped not in done:
         # A part that ended by itself is a fault; the service manager starts us anew.
-        faults = [error for error in ended if isinstance(error, Exception)]
         raise RuntimeError("a part of the session service ended") from (faults[0] if faults else None)
 
 

@@ -26,7 +26,11 @@ _SENTENCES = 3000
         ("send it to GB29 NWBK 6016 1331 9268 19 from my account", "send it to [iban] from my account"),
         ("gb29nwbk60161331926819", "[iban]"),
         ("G B two nine N W B K six oh one six one three three one nine two six eight one nine", "[iban]"),
-        ("golf bravo two nine november whiskey bravo kilo six oh one six one three three one nine", "[iban]"),
+        (
+            "golf bravo two nine november whiskey bravo kilo "
+            "six oh one six one three three one nine two six eight one nine",
+            "[iban]",
+        ),
         ("call me on 07700 900 123 after five", "call me on [phone] after five"),
         ("that's AB 12 34 56 C", "that's [id]"),
         ("my pin is one two three four", "my pin is [secret]"),
