@@ -62,3 +62,23 @@ def test_telemetry_and_look_ups_are_off_before_any_library_loads() -> None:
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     assert os.environ["PIPECAT_LOG_LLM_CONTEXT"] == "off"
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://core.bank.example/tellerline/v1", "http://127.0.0.1:8090", "http://[::1]:8090"]
+)
+def test_the_bank_is_reached_over_tls_or_on_this_machine(base_url: str) -> None:
+    assert settings.BankSettings(base_url=base_url).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    "base_url", ["http://core.bank.example", "http://127.0.0.1.example", "core.bank.example", "https://", ""]
+)
+def test_a_pin_never_travels_in_the_clear(base_url: str) -> None:
+    with pytest.raises(ValueError, match="https://"):
+        settings.BankSettings(base_url=base_url)
+
+
+def test_a_certificate_needs_its_key() -> None:
+    with pytest.raises(ValueError, match="together"):
+        settings.BankSettings(base_url="https://bank", certificate=Path("teller.pem"))

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -24,10 +25,10 @@ def listening(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     return sock
 
 
-def base_url(sock: socket.socket) -> str:
+def base_url(sock: socket.socket, scheme: str = "http") -> str:
     """What BankSettings.base_url is for a bank served on `sock`."""
     host, port = sock.getsockname()[:2]
-    return f"http://{host}:{port}{app.BASE_PATH}"
+    return f"{scheme}://{host}:{port}{app.BASE_PATH}"
 
 
 async def serve(bank: app.SandboxBank, sock: socket.socket) -> None:
@@ -36,21 +37,23 @@ async def serve(bank: app.SandboxBank, sock: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def running(bank: app.SandboxBank | None = None) -> AsyncIterator[tuple[app.SandboxBank, str]]:
-    """A sandbox bank in this event loop, and its base_url."""
+async def running(
+    bank: app.SandboxBank | None = None, **tls: Any
+) -> AsyncIterator[tuple[app.SandboxBank, str]]:
+    """A sandbox bank in this event loop, and its base_url. `tls`: uvicorn's ssl_* settings."""
     served = bank or app.SandboxBank(seed.load())
     with listening() as sock:
-        server = _GuestServer(served)
+        server = _GuestServer(served, **tls)
         task = asyncio.create_task(server.serve([sock]), name="sandbox bank")
         try:
-            yield served, base_url(sock)
+            yield served, base_url(sock, "https" if tls else "http")
         finally:
             server.should_exit = True
             await task
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, bank: app.SandboxBank) -> None:
+    def __init__(self, bank: app.SandboxBank, **tls: Any) -> None:
         config = uvicorn.Config(
             app.build(bank),
             log_config=None,
@@ -58,6 +61,7 @@ class _Server(uvicorn.Server):
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            **tls,
         )
         super().__init__(config)
         self._bank = bank
