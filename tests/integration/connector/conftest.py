@@ -17,7 +17,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2] / "calls" / "sip"))
 
 from lane_processes import LaneMaker, LaneProcesses
-from services import SecretInput, Server, Session
+from stand_in_services import SecretInput, Server, Session
 
 from tellerline.settings import RecordingSettings, ServiceAddresses
 

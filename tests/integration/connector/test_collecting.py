@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lane_processes import LaneMaker
-from services import Server, Session
+from stand_in_services import Server, Session
 from sip_phone import wait_until
 
 from tellerline.settings import ServiceAddresses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lane_processes import LaneMaker, LaneProcesses
-from services import SecretInput
+from stand_in_services import SecretInput
 from sip_phone import PCMU, Phone, wait_until
 
 from tellerline.rpc import banking_pb2

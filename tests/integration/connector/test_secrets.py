@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from lane_processes import LaneMaker, LaneProcesses
-from services import SecretInput, Server, Session
+from stand_in_services import SecretInput, Server, Session
 from sip_phone import TELEPHONE_EVENT, Phone, rtp, wait_until
 
 from tellerline import settings

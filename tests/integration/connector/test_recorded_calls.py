@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from lane_processes import LaneMaker
-from services import SecretInput, Server, Session
+from stand_in_services import SecretInput, Server, Session
 from sip_phone import Phone, wait_until
 
 from tellerline import settings
