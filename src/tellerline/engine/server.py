@@ -20,6 +20,7 @@ from tellerline.engine.servicers import (
     EngineServicer,
     LanguageModelServicer,
     RecognitionServicer,
+    RouterServicer,
     SynthesisServicer,
 )
 from tellerline.monitoring import notify
@@ -89,6 +90,7 @@ def _add_services(
         LanguageModelServicer(models.language_model, times, settings.language_model.max_tokens), server
     )
     engine_pb2_grpc.add_SynthesisServicer_to_server(SynthesisServicer(models.voices, times), server)
+    engine_pb2_grpc.add_RouterServicer_to_server(RouterServicer(models.router), server)
 
 
 async def _sweep(slots: Slots, models: Models) -> None:

@@ -1,4 +1,4 @@
-"""Wire ⇄ ports: the four services of engine.proto, and what an error becomes on the wire."""
+"""Wire ⇄ ports: the five services of engine.proto, and what an error becomes on the wire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ import grpc
 from tellerline.engine.admission import Slots, TurnTimes
 from tellerline.engine.asr.port import Heard, Recognizer, Utterance
 from tellerline.engine.llm.port import Ending, LanguageModel, Message, Prompt, PromptError, Sampling
+from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.tts.port import Synthesizer
-from tellerline.errors import LanguageModelError, RecognitionError, SynthesisError, TellerlineError
+from tellerline.errors import (
+    LanguageModelError,
+    RecognitionError,
+    RoutingError,
+    SynthesisError,
+    TellerlineError,
+)
 from tellerline.monitoring import metrics
 from tellerline.rpc import engine_pb2, engine_pb2_grpc
 
@@ -25,6 +32,7 @@ _ERRORS: dict[str, type[TellerlineError]] = {
     "recognition": RecognitionError,
     "language_model": LanguageModelError,
     "synthesis": SynthesisError,
+    "routing": RoutingError,
 }
 
 
@@ -288,3 +296,32 @@ class SynthesisServicer(engine_pb2_grpc.SynthesisServicer):
                     ],
                     cached=sentence.cached,
                 )
+
+
+class RouterServicer(engine_pb2_grpc.RouterServicer):
+    """A caller's words in, intents out."""
+
+    _MOST_GUESSES = 5
+
+    def __init__(self, router: IntentRouter) -> None:
+        self._router = router
+
+    async def Route(
+        self, request: engine_pb2.RouteRequest, context: grpc.aio.ServicerContext
+    ) -> engine_pb2.RouteReply:
+        """The likeliest intents of a sentence."""
+        if not self._router.knows(request.language):
+            known = ", ".join(self._router.languages) or "none"
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"routing: no router for language {request.language!r} here; there are: {known}",
+            )
+        async with _reported(context, "routing"):
+            routed = await self._router.route(request.text, request.language)
+            metrics.ENGINE_QUEUE_SECONDS.labels("routing").observe(routed.queued_ms / 1000)
+            metrics.ENGINE_STAGE_SECONDS.labels("routing").observe(routed.work_ms / 1000)
+            guesses = routed.guesses[: self._MOST_GUESSES]
+            return engine_pb2.RouteReply(
+                guesses=[engine_pb2.IntentGuess(intent=g.intent, probability=g.probability) for g in guesses],
+                accepted=routed.accepted,
+            )
