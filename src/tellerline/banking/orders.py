@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 # From then on anybody may ask the bank about an intent: its executor, at 5 s a call, is done or dead.
 _ASK_SECONDS = 15.0
-# Longer than the bank may take to answer: nobody asks about an order somebody is asking about.
-_AGAIN_SECONDS = 6.0
+# Between two questions about an order: so much longer each time, up to a minute. Asking does no harm.
+_AGAIN_SECONDS = 2.0
 # How much the bank's clock may differ from the database's.
 _MARGIN_SECONDS = 60.0
 

@@ -23,8 +23,8 @@ _Answer = TypeVar("_Answer")
 
 # Longer than any call; an end that was never told is forgotten by then.
 _KEPT_SECONDS = 7200
-# A Redis that does not answer must not keep a caller waiting (database.redis.client).
-PATIENCE_SECONDS = 0.25
+# A Redis that does not answer must not keep a caller waiting; database.redis asks twice.
+PATIENCE_SECONDS = 0.15
 # How much the clocks of two hosts may differ.
 _SKEW_SECONDS = 5.0
 
