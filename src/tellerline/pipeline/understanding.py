@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # Below this nobody is asked whether they meant it.
 POSSIBLE = 0.25
+# From here on "none of the intents" is believed.
+ELSE = 0.6
 ROUTE_SECONDS = 1.0
 CHOOSE_SECONDS = 2.0
 _CONSIDERED = 3
@@ -69,20 +71,24 @@ class EngineUnderstanding:
 async def understand(understanding: Understanding, text: str, language: str) -> tuple[Guess, Guess | None]:
     """What `text` means, and what it may mean where that is in doubt: ask before acting on it."""
     routed = await understanding.route(text, language)
-    guesses = routed.guesses
-    if not guesses or guesses[0].intent == "out_of_scope":
-        return Guess(), None
     if routed.accepted:
-        return guesses[0], None
-    possible = [guess for guess in guesses[:_CONSIDERED] if guess.probability >= POSSIBLE]
+        return routed.guesses[0], None
+    if not routed.guesses or _is_surely_else(routed.guesses[0]):
+        return Guess(), None
+    possible = [
+        guess
+        for guess in routed.guesses[:_CONSIDERED]
+        if guess.intent != "out_of_scope" and guess.probability >= POSSIBLE
+    ]
     if not possible:
         return Guess(), None
     names = [guess.intent for guess in possible]
-    if "out_of_scope" not in names:
-        names.append("out_of_scope")
-    chosen = await understanding.choose(text, language, names)
+    chosen = await understanding.choose(text, language, [*names, "out_of_scope"])
     if chosen == "out_of_scope":
-        return Guess("out_of_scope", 0.0, "model"), None
+        return Guess(by="model"), None
     doubted = next((guess for guess in possible if guess.intent == chosen), possible[0])
-    by_model = Guess(doubted.intent, doubted.probability, "model" if chosen else "router")
-    return Guess(), None if doubted.intent == "out_of_scope" else by_model
+    return Guess(), Guess(doubted.intent, doubted.probability, "model" if chosen else "router")
+
+
+def _is_surely_else(first: Guess) -> bool:
+    return first.intent == "out_of_scope" and first.probability >= ELSE

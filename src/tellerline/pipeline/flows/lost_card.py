@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from tellerline.pipeline.flows import choosing
+from tellerline.pipeline.flows import authentication, choosing
 from tellerline.pipeline.flows.desk import Desk
 from tellerline.pipeline.flows.events import Blocked, Key, Result, Said
 from tellerline.pipeline.flows.flow import Flow
 from tellerline.pipeline.flows.plan import Block, Plan
-from tellerline.pipeline.flows.state import State
+from tellerline.pipeline.flows.state import Goal, State
 from tellerline.rpc import banking_pb2 as pb
+
+AUTHENTICATED = pb.AuthenticationReply.AUTHENTICATED
 
 
 async def begin(desk: Desk, state: State, said: Said) -> Plan:
-    """Asks whether to block the card that was named, or the only one; otherwise which."""
+    """Asks whether to block the card that was named, or the only one; otherwise which.
+
+    Below AUTHENTICATED banking tells no endings. Cards that cannot be told apart without them need the PIN.
+    """
     cards = [card for card in await desk.reads.cards(desk.speculative) if card.state != "blocked"]
     if not cards:
         return desk.anything_else(state, desk.say("no_cards"))
-    meant = choosing.held(desk, said, cards) or cards
+    # A card that has not arrived is seldom the lost one.
+    arrived = [card for card in cards if card.state != "in_delivery"] or cards
+    meant = choosing.held(desk, said, cards) or arrived
     if len(meant) == 1:
         return _ask(desk, state, meant[0])
     names = [desk.card(card) for card in meant]
+    if len(set(names)) < len(names) and state.level < AUTHENTICATED:
+        return authentication.begin(desk, state, Goal("lost_card", said.text), AUTHENTICATED)
     question = desk.say("which_card", cards=desk.either(names))
     state = state.at("lost_card", "which", offered=[card.card_id for card in meant])
     return desk.answer(state, desk.say("all_right"), ask=choosing.offer(desk, state, question, names))

@@ -64,13 +64,14 @@ def _quoted(desk: Desk, state: State, reply: pb.QuoteReply | None) -> Plan:
         return refused(desk, state, reply.refusal)
     source = pb.Account(kind=reply.from_kind, ending=reply.from_ending)
     slots = {"amount": desk.money(reply.amount), "payee": reply.payee, "account": desk.account(source)}
-    if state.flow == "pay_bill":
+    if "to" in state.slots:
+        target = pb.Account(name=reply.payee, ending=reply.payee_ending)
+        lines = desk.say("readback_own", **{**slots, "payee": desk.account(target)})
+    elif state.flow == "pay_bill":
         lines = desk.say("readback_bill", **slots)
-    elif reply.payee_ending:
+    else:
         ending = desk.ending(reply.payee_ending)
         lines = desk.say("readback", payee_ending=ending, **slots)
-    else:
-        lines = desk.say("readback_own", **slots)
     if reply.fee.minor_units:
         lines += desk.say("fee", fee=desk.money(reply.fee))
     state = state.at(

@@ -55,7 +55,7 @@ async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
         meant = choosing.by_key(event, customer.payees)
         return _next(desk, state, customer, {"payee_id": meant[0].payee_id}) if meant else None
     found = _heard(desk, event, customer)
-    if not found and state.step == "payee":
+    if not found and state.step == "payee" and event.guess.intent == "out_of_scope":
         called = [payee.name for payee in customer.payees]
         question = choosing.offer(desk, state, desk.say("payee_unknown"), called)
         return desk.answer(replace(state, failures=state.failures + 1), ask=question)
