@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import uvloop
@@ -88,6 +89,21 @@ async def until_signal() -> signal.Signals:
     return await arrived
 
 
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
+    """Cancels `tasks` until they have ended; returns what other than the cancellation ended them.
+
+    Once is not enough: a library may take a cancellation for its own time-out (redis-py, seen in one of a
+    dozen stops), and the task would go on for ever.
+    """
+    everyone = set(tasks)
+    pending = everyone
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
+    return [error for task in everyone if not task.cancelled() and (error := task.exception()) is not None]
+
+
 def run(daemon: str, monitoring: Monitoring, main: Callable[[], Awaitable[None]]) -> None:
     """Runs `main` on uvloop with logging and metrics set up. `main` reports readiness with `notify`."""
     notify.set_up_logging(monitoring, daemon)
@@ -95,4 +111,4 @@ def run(daemon: str, monitoring: Monitoring, main: Callable[[], Awaitable[None]]
     uvloop.run(main())  # type: ignore[arg-type]
 
 
-__all__ = ["CHANNEL_OPTIONS", "channel", "health", "listen", "run", "server", "until_signal"]
+__all__ = ["CHANNEL_OPTIONS", "channel", "end", "health", "listen", "run", "server", "until_signal"]

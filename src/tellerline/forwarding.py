@@ -24,6 +24,7 @@ from types import TracebackType
 
 import grpc
 
+from tellerline import bootstrap
 from tellerline.errors import SpoolError
 from tellerline.instances import Instances
 from tellerline.monitoring import metrics
@@ -127,9 +128,7 @@ class Forwarder:
         if not self._tasks:
             return
         await self.drained(drain_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await bootstrap.end(self._tasks)
         self._tasks = []
         assert self._file is not None and self._instances is not None
         self._file.close()

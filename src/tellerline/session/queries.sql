@@ -137,8 +137,8 @@ FROM session.call
 LEFT JOIN session.context USING (call_id)
 LEFT JOIN LATERAL (
     SELECT count(*) AS count,
-        (SELECT array_agg(named.intent ORDER BY named.first) FROM (
-            SELECT intent, min(at) AS first FROM session.turn
+        (SELECT array_agg(named.intent ORDER BY named.first, named.place) FROM (
+            SELECT intent, min(at) AS first, min(sequence) AS place FROM session.turn
             WHERE turn.call_id = call.call_id AND intent <> '' GROUP BY intent
         ) AS named) AS intents
     FROM session.turn WHERE turn.call_id = call.call_id
