@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2] / "calls" / "sip"))
 
 from lane_processes import LaneMaker, LaneProcesses
+from sip_phone import wait_until
 from stand_in_services import SecretInput, Server, Session
 
+from tellerline import embedded, settings
+from tellerline.monitoring import health
 from tellerline.settings import RecordingSettings, ServiceAddresses
 
 
@@ -38,6 +42,35 @@ def make_lane() -> Iterator[LaneMaker]:
             return lane
 
         yield make
+
+
+@pytest.fixture
+def real_session(fresh: embedded.Fresh, sockets: Path, tmp_path: Path) -> Iterator[ServiceAddresses]:
+    """A session service as a process, over a fresh database."""
+    key, config, log = (tmp_path / name for name in ("audit.key", "session.yml", "session.log"))
+    key.write_bytes(base64.b64encode(os.urandom(32)))
+    socket = sockets / "real-session.sock"
+    chosen = settings.SessionSettings(
+        listen=f"unix:{socket}",
+        database=fresh.database("session"),
+        redis=fresh.redis("session"),
+        audit_key=key,
+        audit_heads=tmp_path / "audit-heads",
+    )
+    config.write_text(settings.dump(chosen))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tellerline", "session", "--config", str(config)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(lambda: health.serving(socket), 30, "the session service")
+        yield ServiceAddresses(addresses=(chosen.listen,))
+    finally:
+        process.terminate()
+        process.wait(20)
+        print(log.read_text())
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 from lane_processes import LaneMaker
-from stand_in_services import Server, Session
 from sip_phone import wait_until
+from stand_in_services import Server, Session
 
+from tellerline import embedded
+from tellerline.database import postgres
 from tellerline.settings import ServiceAddresses
 
 SessionService = tuple[Session, Server, ServiceAddresses]
@@ -85,3 +88,19 @@ def test_the_last_call_is_told_before_the_connector_ends(
     assert lane.connector.wait(10) == 0
     assert told.kinds() == ["call_opened", "call_closed"]
     assert told.fact("call_closed").reason == "drained"
+
+
+def test_the_real_service_knows_the_call_while_it_runs_and_after(
+    make_lane: LaneMaker, real_session: ServiceAddresses, fresh: embedded.Fresh
+) -> None:
+    lane = make_lane(session=real_session)
+
+    def calls() -> list[tuple[object, ...]]:
+        with psycopg.connect(**postgres.parameters(fresh.superuser())) as connection:
+            return connection.execute("SELECT sip_call_id, lane, state, reason FROM session.call").fetchall()
+
+    with lane.phone() as phone:
+        phone.invite()
+        wait_until(lambda: calls() == [(phone.call_id, "cpu-0", "open", "")], 10, "the open call")
+    wait_until(lambda: calls() == [(phone.call_id, "cpu-0", "closed", "caller")], 10, "the closed call")
+    wait_until(lambda: lane.records() == [], 5, "an empty spool")

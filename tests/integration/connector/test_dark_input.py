@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from lane_processes import LaneMaker, LaneProcesses
-from stand_in_services import SecretInput
 from sip_phone import PCMU, Phone, wait_until
+from stand_in_services import SecretInput
 
 from tellerline.rpc import banking_pb2
 from tellerline.settings import ServiceAddresses

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from lane_processes import LaneMaker
-from stand_in_services import SecretInput, Server, Session
 from sip_phone import Phone, wait_until
+from stand_in_services import SecretInput, Server, Session
 
 from tellerline import settings
 from tellerline.connector import recording

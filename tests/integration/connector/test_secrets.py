@@ -14,17 +14,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 from lane_processes import LaneMaker, LaneProcesses
-from stand_in_services import SecretInput, Server, Session
 from sip_phone import TELEPHONE_EVENT, Phone, rtp, wait_until
+from stand_in_services import SecretInput
 
-from tellerline import settings
+from tellerline import embedded, settings
 from tellerline.connector import recording
+from tellerline.database import postgres
 
 SECRETS, DIGITS, PHONES = 1000, 12, 4
 _RUN = re.compile(rb"[0-9]{12,}")
-# gcore's own buffers are in no core; ours would be, so nothing here may keep digits next to each other there.
+# How long a key has been down, in both of its packets.
 _TICKS = (160, 320)
 
 
@@ -48,14 +51,14 @@ def _type(phone: Phone, secret: bytes) -> None:
         line.timestamp += _TICKS[-1]
 
 
-def _type_all(phone: Phone, secrets: list[bytes], asked: Callable[[str], int]) -> None:
+def _type_all(phone: Phone, secrets: list[bytes], checked: Callable[[str], int]) -> None:
     phone.talk().wait_packets(10)
     phone.talk().sending = False
     for count, secret in enumerate(secrets, start=1):
         _type(phone, secret)
         # One may be typed ahead, but more would not fit.
-        wait_until(lambda count=count: asked(phone.call_id) >= count - 1, 10, f"secret {count}")  # type: ignore[misc]
-    wait_until(lambda: asked(phone.call_id) == len(secrets), 10, "the last secret")
+        wait_until(lambda count=count: checked(phone.call_id) >= count - 1, 10, f"secret {count}")  # type: ignore[misc]
+    wait_until(lambda: checked(phone.call_id) == len(secrets), 10, "the last secret")
     phone.talk().sending = True
 
 
@@ -93,79 +96,120 @@ def _core(pid: int, path: Path) -> bytes:
         core.unlink()
 
 
-@pytest.mark.timeout(180)
+class CheckedPerCall:
+    """How many secrets banking was asked to check, by SIP call."""
+
+    def __init__(self, lane: LaneProcesses, banking: SecretInput) -> None:
+        self._banking = banking
+        self._calls = {str(record["sip_call_id"]): str(record["call_id"]) for record in lane.records()}
+
+    def __call__(self, sip_call_id: str) -> int:
+        call_id = self._calls[sip_call_id]
+        return sum(request.call_id == call_id for request in list(self._banking.asked))
+
+
+def _type_everything(
+    lane: LaneProcesses, phones: list[Phone], banking: SecretInput, secrets: list[bytes]
+) -> None:
+    checked = CheckedPerCall(lane, banking)
+    typists = [
+        threading.Thread(target=_type_all, args=(phone, secrets[at::PHONES], checked))
+        for at, phone in enumerate(phones)
+    ]
+    for typist in typists:
+        typist.start()
+    for typist in typists:
+        typist.join()
+    # Every secret arrived whole, so what follows looks for something that was there.
+    assert sorted(request.digits for request in banking.asked) == sorted(secrets)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("datastores", ["postgres-wheel"], indirect=True)
 def test_a_thousand_secrets_are_nowhere(
     make_lane: LaneMaker,
     banking: tuple[SecretInput, settings.ServiceAddresses],
-    session: tuple[Session, Server, settings.ServiceAddresses],
+    real_session: settings.ServiceAddresses,
     site: settings.RecordingSettings,
+    fresh: embedded.Fresh,
     secrets: list[bytes],
     free_port: Callable[[], int],
     tmp_path: Path,
 ) -> None:
-    checked, told = banking[0], session[0]
     metrics_port = free_port()
     lane = make_lane(
         banking=banking[1],
-        session=session[2],
+        session=real_session,
         recording=site,
         monitoring=settings.Monitoring(log_level="debug", metrics_port=metrics_port),
     )
-
-    def asked(sip_call_id: str) -> int:
-        ids = {
-            fact.call_id
-            for fact in told.facts.values()
-            if fact.WhichOneof("fact") == "call_opened" and fact.call_opened.sip_call_id == sip_call_id
-        }
-        return sum(request.call_id in ids for request in checked.asked)
-
+    sinks: dict[str, bytes] = {}
     with _calling(lane) as phones:
-        typists = [
-            threading.Thread(target=_type_all, args=(phone, secrets[at::PHONES], asked))
-            for at, phone in enumerate(phones)
-        ]
-        for typist in typists:
-            typist.start()
-        for typist in typists:
-            typist.join()
-        # Every secret arrived whole, so what follows looks for something that was there.
-        assert sorted(request.digits for request in checked.asked) == sorted(secrets)
-        wanted = set(secrets)
-        for process in (lane.connector, lane.pipeline):
-            core = _core(process.pid, tmp_path / "core")
-            assert b"tellerline" in core
-            assert _found(core, wanted) == []
+        _type_everything(lane, phones, banking[0], secrets)
+        sinks["connector core"] = _core(lane.connector.pid, tmp_path / "core")
+        sinks["pipeline core"] = _core(lane.pipeline.pid, tmp_path / "core")
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as page:
-            numbers = page.read()
-        assert b"tellerline_connector_dark_inputs_total" in numbers
-        spooled = b"".join(path.read_bytes() for path in lane.spool.glob("*"))
+            sinks["metrics"] = page.read()
+        sinks["spool"] = b"".join(path.read_bytes() for path in lane.spool.glob("*"))
     wait_until(lambda: lane.records() == [], 10, "the records to be collected")
-    sinks = {
-        "metrics": numbers,
-        "spool": spooled,
-        "facts": b"".join(fact.SerializeToString() for fact in told.facts.values()),
-        "connector log, SIP included": lane.log("connector").encode(),
-        "pipeline log": lane.log("pipeline").encode(),
-        "settings": lane.config.read_bytes(),
-        "recordings": b"".join(path.read_bytes() for path in site.folder.glob("*")),
+    sinks["Postgres"] = _postgres(fresh)
+    sinks["Redis"] = _redis(fresh)
+    sinks["connector log, SIP included"] = lane.log("connector").encode()
+    sinks["pipeline log"] = lane.log("pipeline").encode()
+    sinks["session log"] = (tmp_path / "session.log").read_bytes()
+    sinks["recordings"] = b"".join(path.read_bytes() for path in site.folder.glob("*"))
+    # What each holds of these calls, so that an empty one proves nothing by accident.
+    call_id = banking[0].asked[0].call_id.encode()
+    held = {
+        "metrics": b"tellerline_connector_dark_inputs_total",
+        "recordings": b"TLREC",
+        "session log": b"session",
     }
-    assert {name: _found(data, wanted) for name, data in sinks.items()} == {name: [] for name in sinks}
-    assert all(sinks.values()), "a sink is empty and proves nothing"
-    _only_silence(told, site)
+    assert [name for name, data in sinks.items() if held.get(name, call_id) not in data] == []
+    assert {name: _found(data, set(secrets)) for name, data in sinks.items()} == {name: [] for name in sinks}
+    _only_silence(fresh, site)
 
 
-def _only_silence(told: Session, site: settings.RecordingSettings) -> None:
+def _postgres(fresh: embedded.Fresh) -> bytes:
+    """Every row of every table, in the raw."""
+    with psycopg.connect(**postgres.parameters(fresh.superuser())) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
+            "WHERE schemaname IN ('session', 'banking', 'audit')"
+        ).fetchall()
+        parts = []
+        for (table,) in tables:
+            with connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy:
+                parts += [bytes(part) for part in copy]
+    return b"".join(parts)
+
+
+def _redis(fresh: embedded.Fresh) -> bytes:
+    """Every key with its value, streams included."""
+    chosen = fresh.redis("admin")
+    assert chosen.password is not None
+    read: dict[bytes, Callable[[redis.Redis, bytes], object]] = {
+        b"string": lambda client, key: client.get(key),
+        b"hash": lambda client, key: client.hgetall(key),
+        b"stream": lambda client, key: client.xrange(key),
+        b"set": lambda client, key: client.smembers(key),
+        b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+        b"list": lambda client, key: client.lrange(key, 0, -1),
+    }
+    with redis.Redis.from_url(
+        chosen.url, username=chosen.user, password=chosen.password.read_text().strip()
+    ) as client:
+        return repr([(key, read[client.type(key)](client, key)) for key in client.scan_iter()]).encode()
+
+
+def _only_silence(fresh: embedded.Fresh, site: settings.RecordingSettings) -> None:
     """No call was ever anything but dark, so its recording is one gap."""
-    wrapped = {
-        fact.call_id: fact.recording_started.wrapped_key
-        for fact in told.facts.values()
-        if fact.WhichOneof("fact") == "recording_started"
-    }
-    assert len(wrapped) == PHONES
-    for call_id, key in wrapped.items():
-        key = recording.SiteKey(site).unwrap(key, call_id)
-        chunks = [chunk for chunk, _ in recording.read(site.folder / f"{call_id}.tlrec", call_id, key)]
+    with psycopg.connect(**postgres.parameters(fresh.superuser())) as connection:
+        kept = connection.execute("SELECT call_id, file, wrapped_key FROM session.recording").fetchall()
+    assert len(kept) == PHONES
+    for call_id, file, wrapped in kept:
+        key = recording.SiteKey(site).unwrap(wrapped, call_id)
+        chunks = [chunk for chunk, _ in recording.read(site.folder / file, call_id, key)]
         assert chunks and not any(b"".join(chunks))
 
 
