@@ -17,7 +17,7 @@ WHERE (call_id, producer, sequence) IN (
 -- delete_set_aside: records nobody could store, and nobody looked at in all that time
 DELETE FROM session.set_aside WHERE id IN (
     SELECT id FROM session.set_aside WHERE set_aside_at < now() - make_interval(days => %(days)s)
-    ORDER BY id LIMIT %(count)s FOR UPDATE SKIP LOCKED
+    ORDER BY id LIMIT %(count)s
 );
 
 -- destroy_recordings: the keys of recordings; without its key a file is noise in every copy

@@ -200,7 +200,10 @@ class _Composer:
         self._run = run
         self._hundreds_max = known.numbers_before_hundred
         self._repeat = 1
-        self._clear()
+        self._total = self._smallest = 0
+        self._current: int | None = None
+        self._rank = self._figure = ""
+        self._in_full = False
 
     def part(self, rank: str, value: int) -> None:
         """A part of a number word."""
@@ -265,6 +268,6 @@ class _Composer:
 
     def _clear(self) -> None:
         self._total = self._smallest = 0
-        self._current: int | None = None
+        self._current = None
         self._rank = self._figure = ""
         self._in_full = False
