@@ -40,7 +40,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _store(store: Path, manifest_file: Path | None) -> ModelStore:
+def store_of(store: Path, manifest_file: Path | None) -> ModelStore:
+    """The store at `store`, with the given manifest or the release's own."""
     return ModelStore(store, manifest.load(manifest_file or _default_manifest()))
 
 
@@ -56,7 +57,7 @@ def take(store: Path, manifest_file: Path | None, names: tuple[str, ...]) -> Non
 
     NAMES: models of the manifest; without, every model that is not optional.
     """
-    models_store = _store(store, manifest_file)
+    models_store = store_of(store, manifest_file)
     for name in models_store.names(names):
         if not models_store.take(name, click.echo):
             click.echo(f"{name}: good")
@@ -67,7 +68,7 @@ def take(store: Path, manifest_file: Path | None, names: tuple[str, ...]) -> Non
 @_options
 def check(store: Path, manifest_file: Path | None, names: tuple[str, ...], as_json: bool) -> None:
     """Checks every file of the models by size and sha256; exit status 1 when one is bad."""
-    models_store = _store(store, manifest_file)
+    models_store = store_of(store, manifest_file)
     faults = {name: models_store.faults(name) for name in models_store.names(names)}
     if as_json:
         listed = {name: [str(fault) for fault in found] for name, found in faults.items()}
@@ -89,7 +90,7 @@ def check(store: Path, manifest_file: Path | None, names: tuple[str, ...], as_js
 @_options
 def list_(store: Path, manifest_file: Path | None, names: tuple[str, ...], as_json: bool) -> None:
     """Lists the manifest's models: job, version, licence, size, where they come from."""
-    models_store = _store(store, manifest_file)
+    models_store = store_of(store, manifest_file)
     chosen = names or tuple(models_store.manifest.models)
     rows: list[dict[str, Any]] = []
     for name in models_store.names(chosen):
