@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 import psycopg
 import redis
 from psycopg import sql
@@ -114,10 +115,19 @@ class Server:
         self._process.wait()
         self._process = None
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """SIGSTOP and SIGCONT: a server that hangs."""
+    def hang(self) -> None:
+        """Stops the process and its children without ending them, until `go_on`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of `hang`."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
 
 class Datastores:

@@ -118,6 +118,8 @@ class Forwarder:
             for data in file.records():
                 self._remember(session_pb2.Record.FromString(data))
                 self._waiting.append((time.monotonic(), data))
+        if self._waiting:
+            self._empty.clear()
         self._file = await asyncio.to_thread(RecordFile.create, self._folder)
         self._instances = Instances(self._session, session_pb2_grpc.SessionStub)
         self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._sync())]
