@@ -74,7 +74,7 @@ def _amount_at(tokens: Sequence[Token], start: int) -> _Found | None:
     if sign := _currency(tokens, start):
         # "$250", but not "two dollars, three of them": a sign or a code stands before.
         number = _number(tokens, start + 1)
-        stands_before = len(tokens[start].text) == 1 or tokens[start].text.isupper() or start == 0
+        stands_before = len(tokens[start].text) <= 3
         if number is None or not stands_before or _currency(tokens, start + 2):
             return None
         return _with_minor(tokens, number, sign, start, start + 2)

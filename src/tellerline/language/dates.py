@@ -29,7 +29,7 @@ def parse_date(
     tokens = reading.read(text, code, "calendar")
     signs = reading.signs(tokens)
     seen = _Seen(today, prefer == "past", edge == "end")
-    days = [found for found in _days(signs, seen) if not _is_taken_back(signs, found)]
+    days = [found for found in _days(signs, seen) if found.day and not _is_taken_back(signs, found)]
     if not days:
         return None
     corrected = len(days) > 1 and " CORRECTION " in signs[days[-2].end :]
@@ -38,9 +38,11 @@ def parse_date(
 
 @dataclass(frozen=True)
 class _Found:
-    day: date
+    # None: named, but no such day.
+    day: date | None
     start: int
     end: int
+    is_weekday: bool
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def _relative_weekday(match: re.Match[str], seen: _Seen) -> date | None:
 
 
 def _any_weekday(match: re.Match[str], seen: _Seen) -> date | None:
-    return _weekday(seen, int(match["weekday"]), past=seen.past)
+    weekday = match["weekday"] or match["alone"]
+    return _weekday(seen, int(weekday), past=seen.past)
 
 
 def _whole_span(match: re.Match[str], seen: _Seen) -> date | None:
@@ -193,6 +196,7 @@ def _whole_year(match: re.Match[str], seen: _Seen) -> date | None:
 # The first that fits, from the left; more telling ones before those that are part of them.
 _RULES: tuple[tuple[str, Meaning], ...] = (
     (r"D(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _in_figures),
+    (r"D-(?P<month>\d\d)-(?P<day>\d\d)", _day_and_month),
     (rf"{_DAY_OF_MONTH}(?:  OF)?(?:  THE)?  {_MONTH}(?:  OF)?  {_YEAR}", _day_and_month),
     (rf"{_MONTH}(?:  THE)?  {_DAY_OF_MONTH}(?:  OF)?  {_YEAR}", _day_and_month),
     (rf"{_YEAR}  {_MONTH}  {_DAY_OF_MONTH}", _day_and_month),
@@ -207,11 +211,11 @@ _RULES: tuple[tuple[str, Meaning], ...] = (
     ("AFTER_TOMORROW", _days_from_today(2)),
     ("BEFORE_YESTERDAY", _days_from_today(-2)),
     (rf"{_WEEKDAY}  (?:IN  )?{_COUNT}  WEEKS", _weekday_weeks_on),
-    (rf"{_COUNT}  WEEKS  (?:ON  )?{_WEEKDAY}", _weekday_weeks_on),
+    (rf"{_COUNT}  WEEKS  (?:(?:ON|DATED)  )?{_WEEKDAY}", _weekday_weeks_on),
     (rf"{_WEEKDAY}(?:  OF)?(?:  THE)?  {_WHICH}  WEEKS", _weekday_of_week),
     (rf"{_WHICH}  WEEKS(?:  ON)?  {_WEEKDAY}", _weekday_of_week),
     (rf"NEXT_WEEK  {_WEEKDAY}", _weekday_of_week),
-    (rf"{_WHICH}  {_WEEKDAY}", _relative_weekday),
+    (rf"{_WHICH}  (?:MAYBE_)?{_WEEKDAY}", _relative_weekday),
     (r"(?P<ahead>IN)  HALF  A  YEARS|HALF  A  YEARS  AGO", _half_year),
     (rf"{_COUNT}  {_UNIT}  AGO", _ago),
     (rf"(?:IN  {_COUNT}  {_UNIT})(?!  AGO)", _ahead),
@@ -222,7 +226,9 @@ _RULES: tuple[tuple[str, Meaning], ...] = (
     (rf"(?:{_WHICH}  )?WEEKEND", _weekend),
     (rf"{_WHICH}  (?P<unit>WEEKS|MONTHS|YEARS)", _whole_span),
     ("NEXT_WEEK", _whole_span),
-    (_WEEKDAY, _any_weekday),
+    (rf"{_WEEKDAY}(?P<alone>)", _any_weekday),
+    # "Sat" and "sun" are words as well.
+    (rf"(?:ON|DATED)  MAYBE_{_WEEKDAY}|(?<=^ )MAYBE_DAY_(?P<alone>\d)(?= $)", _any_weekday),
     (r"O(?P<day>\d{1,2})", _day_of_month),
     (r"(?<=^ )(?:(?:ON  )?THE  )?OS(?P<day>\d{1,2})(?= $)", _day_of_month),
     (rf"(?:ON|DATED)  (?:THE  )?OS(?P<day>\d{{1,2}}){_NO_NOUN}", _day_of_month),
@@ -249,9 +255,18 @@ def _days(signs: str, seen: _Seen) -> list[_Found]:
             at_end = before.endswith(" END  ") or behind.startswith("  END ")
             at_start = before.endswith(" BEGINNING  ") or behind.startswith("  BEGINNING ")
             edged = _Seen(seen.today, seen.past, (seen.at_end or at_end) and not at_start)
-            if (day := meaning(match, edged)) is not None:
-                found.append(_Found(day, match.start(), match.end()))
+            is_weekday = meaning is _any_weekday
+            found.append(_Found(meaning(match, edged), match.start(), match.end(), is_weekday))
+    found = [day for day in found if not (day.is_weekday and _is_beside_a_day(day, found, signs))]
     return sorted(found, key=lambda day: day.start)
+
+
+def _is_beside_a_day(weekday: _Found, found: Sequence[_Found], signs: str) -> bool:
+    """Whether a weekday only says of another day which it is: "Tuesday the fourth of January"."""
+    others = [other for other in found if not other.is_weekday]
+    gaps = [signs[weekday.end : other.start] for other in others if other.start > weekday.end]
+    gaps += [signs[other.end : weekday.start] for other in others if other.end < weekday.start]
+    return any(gap.strip(" ,") in ("", "THE") for gap in gaps)
 
 
 def _is_taken_back(signs: str, found: _Found) -> bool:

@@ -102,20 +102,13 @@ class Vocabulary:
         ordinal = bool(rest and "ordinal" in ending.groupdict() and ending["ordinal"])
         return parts, ordinal, bool(rest)
 
-    def parts_of(self, word: str) -> list[str]:
-        """The number words that `word` is made of, an ending on the last of them."""
-        folded, found, start = language.fold(word, self._code), [], 0
-        while match := self._prefix.match(folded, start):
-            found.append(word[start : match.end()])
-            start = match.end()
-        return [*found[:-1], "".join(found[-1:]) + word[start:]]
-
     def figure(self, text: str) -> Decimal | None:
         """What a written number comes to, by this language's marks; None where they stand wrong.
 
         Three digits behind the other language's decimal mark are thousands, fewer a fraction: recognisers
         write both ("1,250" and "1,5").
         """
+        text = text.replace(" ", "")
         marks = [c for c in text if not c.isdigit()]
         if not marks:
             return Decimal(text)
@@ -129,11 +122,6 @@ class Vocabulary:
     def _single_mark(self, text: str, marks: list[str]) -> str:
         thousands = len(marks) > 1 or (marks[0] != self._decimal_mark and len(text.split(marks[0])[1]) == 3)
         return "" if thousands else marks[0]
-
-
-def apart(word: str, code: str) -> str:
-    """A number written as one word, its parts apart: "yüzyirmibeş" as "yüz yirmi beş"."""
-    return " ".join(vocabulary(code).parts_of(word))
 
 
 @cache

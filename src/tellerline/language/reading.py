@@ -16,8 +16,10 @@ _HYPHEN = re.compile(r"(?<=[a-z])[-‐‑](?=[a-z])")
 _PIECE = re.compile(
     r"(?P<iso>\d{4}-\d\d-\d\d)(?!\d)"
     r"|(?P<numeric>\d{1,2}(?P<slash>[/.-])\d{1,2}(?P=slash)(?:\d{4}|\d\d))(?!\d)"
+    r"|(?P<yearless>\d{1,2}/\d{1,2})(?![\d/])"
     r"|(?P<clock>\d{1,2}:\d\d)(?!\d)"
-    r"|(?P<figure>\d+(?:[.,]\d+)*)(?:'(?=[a-z]))?"
+    # "2 000" is one number.
+    r"|(?P<figure>\d{1,3}(?: \d{3})+(?:[.,]\d\d?)?(?![\d.,]*\d)|\d+(?:[.,]\d+)*)(?:'(?=[a-z]))?"
     r"|(?P<word>[a-z]+(?:'[a-z]+)?)"
     r"|(?P<mark>[^\w\s'])"
 )
@@ -28,7 +30,7 @@ class Token:
     """A number, a clock time, a date in figures, an entry of the lexicon, or any other word.
 
     `sign` is what patterns are written in: "N15" a number, "O15" an ordinal ("OS15" one in words), "C9:30",
-    "D2022-03-15", an entry's name in capitals ("MONTHS"), or the word itself.
+    "D2022-03-15" or "D-03-15", an entry's name in capitals ("MONTHS"), or the word itself.
     """
 
     sign: str
@@ -130,6 +132,9 @@ def _pieces(text: str, code: str) -> Iterator[numbers.Word | Token]:
             yield Token(f"D{piece}", text=piece)
         elif match["numeric"]:
             yield _numeric_date(match["numeric"], match["slash"])
+        elif kind == "yearless":
+            day, month = piece.split("/")
+            yield Token(f"D-{int(month):02}-{int(day):02}", text=piece)
         elif kind == "clock":
             yield Token(f"C{piece}", text=piece)
         elif kind == "figure":

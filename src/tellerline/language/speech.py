@@ -8,15 +8,15 @@ from datetime import date, time
 from num2words import num2words
 
 from tellerline import language
-from tellerline.language import amounts, numbers
+from tellerline.language import amounts
 
 
 def say_number(number: int, code: str) -> str:
     """A whole number: "one hundred and twenty-three", "yüz yirmi üç"."""
-    words = num2words(abs(number), lang=code).replace(",", "")
     if code == "tr":
-        # num2words writes Turkish numbers as one word; apart they are read better, and found by a guard.
-        words = numbers.apart(words, code)
+        words = " ".join(_turkish(abs(number))) or str(language.data(code, "numbers")["spoken"]["zero"])
+    else:
+        words = num2words(abs(number), lang=code).replace(",", "")
     return f"{_minus(code)} {words}" if number < 0 else words
 
 
@@ -114,6 +114,26 @@ def say_account(kind: str, ending: str, code: str, name: str = "") -> str:
         thing = name if is_whole else data["named"].format(name=name)
     words = data["with_ending"].format(thing=thing, ending=say_ending(ending, code)) if ending else thing
     return str(data["yours"]).format(thing=words)
+
+
+def _turkish(number: int) -> list[str]:
+    """The words of a number from one on, each apart.
+
+    num2words runs them together and, in 0.5.14, loses some (131,001 comes out as 130,001).
+    """
+    data = language.data("tr", "numbers")["spoken"]
+    words: list[str] = []
+    for value, name in data["scales"]:
+        count, number = divmod(number, value)
+        if count:
+            # Neither a thousand nor a hundred is counted by one: "bin", "yüz", but "bir milyon".
+            words += [*(_turkish(count) if count > 1 or value > 1000 else []), name]
+    tens, units = divmod(number, 10)
+    return [
+        *words,
+        *([data["tens"][tens - 1]] if tens else []),
+        *([data["units"][units - 1]] if units else []),
+    ]
 
 
 def _run(days: Sequence[tuple[int, time, time]], code: str) -> str:

@@ -25,7 +25,7 @@ _CLOCKS = (
     rf"{_HOUR_FIRST}  (?P<quarter>QUARTER)  (?P<way>PAST|NIGHT_OR_PAST|TO)",
     r"N(?P<hour>\d{1,2})\.(?P<half>5)",
     r"N(?P<hour>\d{1,2})\.(?P<minute>\d\d)",
-    rf"{_HOUR}  (?:OH  )?{_MINUTE}",
+    rf"{_HOUR}  (?:(?:OH|N0)  )?{_MINUTE}",
     rf"(?P<half>HALF)  {_HOUR}",
     rf"{_HOUR}",
     r"(?P<ten>TEN)",
