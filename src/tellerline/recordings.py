@@ -7,6 +7,7 @@ asks for one is written into the audit chain first; without that, nothing is han
 from __future__ import annotations
 
 import getpass
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ FROM session.recording
 """
 _NEWEST = _COLUMNS + "ORDER BY started_at DESC LIMIT %s"
 _OF_CALL = _COLUMNS + "WHERE call_id = %s ORDER BY started_at"
+_DESTROYED = _COLUMNS + "WHERE wrapped_key IS NULL AND destroyed_at IS NOT NULL AND host = %s"
 _DESTROY = """
 UPDATE session.recording SET wrapped_key = NULL, destroyed_at = coalesce(destroyed_at, now())
 WHERE call_id = %s AND wrapped_key IS NOT NULL
@@ -110,6 +112,19 @@ class Archive:
         if settings is not None:
             (settings.folder / about.file).unlink(missing_ok=True)
         return await self.of_call(call_id)
+
+    async def sweep(self, settings: RecordingSettings) -> int:
+        """Removes this host's files whose key was destroyed, by command, retention or erasure; how many.
+
+        They are noise already: this gives back the disk.
+        """
+        removed = 0
+        for about in await self._fetch(_DESTROYED, socket.gethostname()):
+            path = settings.folder / about.file
+            if path.is_file():
+                path.unlink()
+                removed += 1
+        return removed
 
     async def _append(
         self, cursor: psycopg.AsyncCursor[Any], action: str, about: Recording, reason: str

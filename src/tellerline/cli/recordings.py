@@ -1,4 +1,4 @@
-"""`tellerline recordings list|export|destroy`: the recordings of consenting callers."""
+"""`tellerline recordings list|export|destroy|sweep`: the recordings of consenting callers."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def destroy(call_id: str, reason: str, session: Path, connector: Path | None) ->
     """Destroy the key of CALL_ID's recording, which erases it wherever its file is."""
     folder = _recording(connector) if connector is not None else None
     click.echo(_line(_with(session, lambda archive: archive.destroy(call_id, _said(reason), folder))))
+
+
+@recordings.command()
+@_session
+@_connector
+def sweep(session: Path, connector: Path | None) -> None:
+    """Remove this host's files whose key was destroyed."""
+    if connector is None:
+        raise click.UsageError("give --connector FILE: it says where the files are")
+    folder = _recording(connector)
+    click.echo(f"{_with(session, lambda archive: archive.sweep(folder))} removed")
 
 
 def _with(session: Path, work: Callable[[Archive], Awaitable[_T]]) -> _T:

@@ -165,8 +165,7 @@ class LiveCall:
         elif command == "recording":
             self._record(message.recording.wanted)
         elif command == "transfer":
-            transfer = message.transfer
-            self.receive(events.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
+            self._transfer(message.transfer)
         elif command == "hang_up":
             self.receive(events.HangUpAsked(message.hang_up.reason, message.hang_up.after_playout))
 
@@ -177,6 +176,14 @@ class LiveCall:
         metrics.CONNECTOR_DARK_INPUTS.labels(self._lane.settings.lane, outcome).inc()
         self._send(dark_input_result=result)
         return True
+
+    def _transfer(self, transfer: pb.Transfer) -> None:
+        allowed = self._lane.settings.transfer_targets
+        if allowed is not None and transfer.target not in allowed:
+            log.error("call %s: a transfer was refused: its target is not in transfer_targets", self.call_id)
+            self._send_transfer_progress(commands.SendTransferProgress(transfer.request_id, 403, final=True))
+            return
+        self.receive(events.TransferAsked(transfer.request_id, transfer.target, transfer.user_to_user))
 
     # ---- recording
 

@@ -35,6 +35,7 @@ class LaneProcesses:
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         number = next(_numbers)
+        self._transfer_target = changes.pop("transfer_target", None)
         self.folder = folder
         self.spool = folder / "spool"
         self._pipeline_socket = folder / "pipeline.sock"
@@ -63,9 +64,10 @@ class LaneProcesses:
         self.config.write_text(settings.dump(self.settings))
 
     def start_pipeline(self) -> None:
-        self.pipeline = self._start(
-            "pipeline", "tellerline.pipeline.echo", "--socket", str(self._pipeline_socket)
-        )
+        command = ["tellerline.pipeline.echo", "--socket", str(self._pipeline_socket)]
+        if self._transfer_target is not None:
+            command += ["--transfer-target", self._transfer_target]
+        self.pipeline = self._start("pipeline", *command)
 
     def start_connector(self) -> None:
         self.connector = self._start("connector", "tellerline", "connector", "--config", str(self.config))

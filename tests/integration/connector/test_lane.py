@@ -137,6 +137,17 @@ def test_sigterm_ends_a_call_at_the_limit(make_lane: LaneMaker) -> None:
     assert lane.wait_record("closed")["reason"] == "drained"
 
 
+def test_a_target_that_is_not_the_sites_is_never_called(make_lane: LaneMaker) -> None:
+    lane = make_lane(
+        transfer_targets=("sip:desk@127.0.0.1:5299",), transfer_target="sip:thief@127.0.0.1:5299"
+    )
+    with lane.phone("transfer") as phone:
+        _calling(lane, phone)
+        wait_until(lambda: "transfer: 403 final=True" in lane.log("pipeline"), 5, "the refusal")
+        assert phone.receive(lambda m: m.method == "REFER", 0.5) is None
+        _hears(phone, _SAID)
+
+
 def _refused(lane: LaneProcesses) -> bool:
     with lane.phone() as phone:
         return bool(phone.invite().status == 503)

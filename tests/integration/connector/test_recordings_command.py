@@ -6,6 +6,7 @@ import asyncio
 import audioop
 import base64
 import os
+import socket
 import wave
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tellerline.recordings import Archive
 
 _SAID = b"\x10\x27" * 160
 _SILENCE = bytes(320)
+HOST = socket.gethostname()
 
 
 class Operator:
@@ -57,8 +59,8 @@ class Operator:
             )
             connection.execute(
                 "INSERT INTO session.recording (call_id, file, host, wrapped_key, key_id, started_at, "
-                "seconds, bytes, complete) VALUES (%s, 'call.tlrec', 'gpu1', %s, '2026', now(), 1, %s, true)",
-                (self.CALL, wrapped, size),
+                "seconds, bytes, complete) VALUES (%s, 'call.tlrec', %s, %s, '2026', now(), 1, %s, true)",
+                (self.CALL, HOST, wrapped, size),
             )
 
     def run(self, *command: str) -> tuple[int, str]:
@@ -131,10 +133,20 @@ def test_a_destroyed_key_erases_the_call(operator: Operator, tmp_path: Path) -> 
     assert len(operator.audited()) == 1
 
 
+def test_a_sweep_removes_files_without_a_key_and_no_other(operator: Operator) -> None:
+    file = operator.site.folder / "call.tlrec"
+    assert operator.run("sweep") == (0, "0 removed\n")
+    assert file.exists()
+    with psycopg.connect(**postgres.parameters(operator.owner)) as connection:
+        connection.execute("UPDATE session.recording SET wrapped_key = NULL, destroyed_at = now()")
+    assert operator.run("sweep") == (0, "1 removed\n")
+    assert not file.exists()
+
+
 def test_what_is_not_there_is_said(operator: Operator, tmp_path: Path) -> None:
     _, said = operator.run("export", "f" * 32, "--reason", "x")
     assert "has no recording" in said
     (operator.site.folder / "call.tlrec").unlink()
     _, said = operator.run("export", Operator.CALL, "--reason", "x", "--to", str(tmp_path / "o.wav"))
-    assert "is not on this host; ask on gpu1" in said
+    assert f"is not on this host; ask on {HOST}" in said
     assert operator.audited() == []
