@@ -83,7 +83,7 @@ class Bank(Protocol):
 
         A refusal of the order itself is an Execution in state REFUSED. Raises BankUnavailable only where the
         request surely did not leave this machine, BankInDoubt wherever it may have reached the bank: then
-        ask `execution`.
+        ask `execution`. Cancelled, it is in doubt as well.
         """
         ...
 

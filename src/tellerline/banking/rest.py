@@ -254,7 +254,8 @@ class RestBank:
             return answer
         except _Failure as failure:
             outcome = failure.outcome
-            log.warning("the bank: %s", failure)
+            # Its text alone: a handler that keeps records would keep the traceback and its sockets.
+            log.warning("the bank: %s", str(failure))
             raise
         finally:
             metrics.BANKING_BANK_REQUESTS.labels(request.operation, outcome).inc()
@@ -270,7 +271,8 @@ class RestBank:
             raise _Failure("timeout", text, sent=journey.sent, again=False) from None
         except httpx.RequestError as error:
             text = f"{request.operation}: {type(error).__name__}"
-            raise _Failure("unreachable", text, sent=journey.sent) from None
+            sent = journey.sent and not isinstance(error, httpx.PoolTimeout)
+            raise _Failure("unreachable", text, sent=sent) from None
         return _understood(request, kind, response, body)
 
     async def _send(self, request: _Request, journey: _Journey) -> tuple[httpx.Response, bytes]:
@@ -303,7 +305,11 @@ class RestBank:
             verify=verify,
             # No proxy, .netrc or certificate of the environment: a daemon is set up by its settings alone.
             trust_env=False,
-            timeout=httpx.Timeout(timeout_seconds, connect=timeout_seconds * _CONNECT_SHARE),
+            timeout=httpx.Timeout(
+                timeout_seconds,
+                connect=timeout_seconds * _CONNECT_SHARE,
+                pool=timeout_seconds * _CONNECT_SHARE,
+            ),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=keep_alive),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -58,6 +59,9 @@ class Branches:
 
 
 _Answer = TypeVar("_Answer")
+
+# As docs/bank-api.yaml has it.
+_DESCRIPTION_MAX = 140
 _READERS: dict[type[Any], pydantic.TypeAdapter[Any]] = {}
 
 
@@ -77,9 +81,8 @@ def read(kind: type[_Answer], body: bytes) -> _Answer:
         raise Garbled(
             f"its {kind.__name__} does not follow docs/bank-api.yaml in: {', '.join(fields[:5])}"
         ) from None
-    if isinstance(answer, model.Execution):
-        return _complete(answer)  # type: ignore[return-value]
-    return answer
+    tidied: _Answer = _tidied(answer)
+    return tidied
 
 
 def problem(body: bytes) -> str:
@@ -99,7 +102,19 @@ def order(wanted: model.Order) -> dict[str, Any]:
     return {"kind": kind, **given}
 
 
-def _complete(execution: model.Execution) -> model.Execution:
-    if execution.state is model.ExecutionState.REFUSED and execution.reason is None:
-        return replace(execution, reason=model.RefusalReason.REFUSED)
-    return execution
+def _tidied(answer: Any) -> Any:
+    """What a bank may leave out filled in, and what strangers may write cut to what can be said."""
+    match answer:
+        case model.Execution(state=model.ExecutionState.REFUSED, reason=None):
+            return replace(answer, reason=model.RefusalReason.REFUSED)
+        case Transactions():
+            return Transactions(
+                tuple(replace(t, description=_plain(t.description)) for t in answer.transactions)
+            )
+    return answer
+
+
+def _plain(text: str) -> str:
+    """One line without control, format or surrogate characters (Unicode category C), 140 at most."""
+    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
+    return " ".join(kept.split())[:_DESCRIPTION_MAX]

@@ -140,3 +140,23 @@ def test_a_transfer_goes_to_one_place(targets: dict[str, str]) -> None:
 )
 def test_the_code_of_a_problem(body: bytes, code: str) -> None:
     assert wire.problem(body) == code
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Corner Market", "Corner Market"),
+        ("Köşe\tMarket\n\n  Kadıköy ", "Köşe Market Kadıköy"),
+        ("safe\u202etxt\x00\u2028end", "safe txt end"),
+        ("x" * 200, "x" * 140),
+        ("", ""),
+    ],
+)
+def test_what_strangers_write_is_one_plain_line(written: str, read: str) -> None:
+    entry = {
+        "booked_on": "2026-01-01",
+        "description": written,
+        "amount": {"minor_units": -1, "currency": "GBP"},
+    }
+    answer = wire.read(wire.Transactions, json.dumps({"transactions": [entry]}).encode())
+    assert answer.transactions[0].description == read
