@@ -175,6 +175,20 @@ async def test_heads_are_kept_while_the_daemon_runs_and_at_its_end(conninfo_of, 
     assert [kept.position for kept in audit_heads.read(folder, key)] == [1, 2]
 
 
+async def test_an_instance_that_vanishes_holding_the_chain_is_passed_over(conninfo_of, owner, session, key):
+    """It neither commits nor closes, as a host does that lost its power: the server ends it, others go on."""
+    vanished = await psycopg.AsyncConnection.connect(conninfo_of(_ROLES["banking"]))
+    async with vanished.cursor() as cursor:
+        await cursor.execute("SELECT 1")
+        await audit.Chain(key, "banking").append(cursor, audit.Entry("card_blocked"))
+    async with asyncio.timeout(30):
+        head = await add(session, key, 1)
+    assert head.position == 1
+    with pytest.raises(psycopg.Error):
+        await vanished.commit()
+    await vanished.close()
+
+
 # ---- what the daemons' roles may do: INSERT, and no more
 
 _DENIED = [
