@@ -146,8 +146,8 @@ class Authentication:
 
 def _told(standing: Standing, locked: bool, last_attempt: bool, closed: bool) -> Authenticated:
     identity = standing.identity
-    if identity.level < Level.AUTHENTICATED:
-        return Authenticated(identity.level, False, locked, last_attempt, closed)
-    stale = not standing.fresh
-    level = Level.IDENTIFIED if stale else Level.AUTHENTICATED
-    return Authenticated(level, stale, locked, last_attempt, closed, "" if stale else identity.language)
+    if identity.level is Level.AUTHENTICATED and standing.fresh:
+        # Others may have locked the telephone they share; that closes nobody's call who is through.
+        return Authenticated(Level.AUTHENTICATED, closed=closed, language=identity.language)
+    stale = identity.level is Level.AUTHENTICATED
+    return Authenticated(Level.IDENTIFIED, stale, locked, last_attempt, closed)

@@ -18,7 +18,7 @@ class Event:
     """One line of audit: `action` in past tense; `subject` a pseudonym; names and numbers nowhere."""
 
     action: str
-    call_id: str
+    call_id: str | None
     subject: str | None = None
     detail: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
@@ -68,6 +68,10 @@ class Attempts(Protocol):
 
     async def withdrawn(self, subjects: tuple[str, ...]) -> None:
         """The bank could not look at the PIN: the attempt is given back."""
+        ...
+
+    async def released(self, subject: str, event: Event) -> int:
+        """Somebody at the bank lifts a lock; returns how many failures there were."""
         ...
 
     async def failures(self, subjects: tuple[str, ...]) -> int:

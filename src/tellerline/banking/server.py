@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -14,12 +13,14 @@ from grpc_health.v1 import health_pb2
 from tellerline import audit, bootstrap
 from tellerline.banking.authentication import Authentication
 from tellerline.banking.enquiries import Desk, Enquiries
+from tellerline.banking.journal import PostgresJournal
 from tellerline.banking.orders import Doubts, Orders
-from tellerline.banking.postgres import Database, PostgresAttempts, PostgresJournal, PostgresOrders
+from tellerline.banking.postgres import Database
 from tellerline.banking.redis import PATIENCE_SECONDS, RedisIdentities
 from tellerline.banking.rest import RestBank
 from tellerline.banking.sealing import read_sealing
 from tellerline.banking.servicers import BankingServicer, SecretInputServicer, Teller
+from tellerline.banking.tables import PostgresAttempts, PostgresOrders
 from tellerline.database import redis
 from tellerline.monitoring import notify
 from tellerline.rpc import banking_pb2_grpc
@@ -91,9 +92,9 @@ async def _resolving(doubts: Doubts) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _listening(settings: BankingSettings, teller: Teller) -> AsyncIterator[None]:
     """Both servers. Secrets have a server of their own: a pipeline must not be able to guess PINs."""
-    banking, banking_health = bootstrap.server(_socket(settings.listen))
+    banking, banking_health = bootstrap.listen(settings.listen, settings.tls)
     banking_pb2_grpc.add_BankingServicer_to_server(BankingServicer(teller), banking)
-    secrets, secrets_health = bootstrap.server(_socket(settings.secrets_listen))
+    secrets, secrets_health = bootstrap.listen(settings.secrets_listen, settings.secrets_tls)
     banking_pb2_grpc.add_SecretInputServicer_to_server(SecretInputServicer(teller.authentication), secrets)
     servers: list[grpc.aio.Server] = [banking, secrets]
     for server in servers:
@@ -104,7 +105,3 @@ async def _listening(settings: BankingSettings, teller: Teller) -> AsyncIterator
         yield
     finally:
         await asyncio.gather(*(server.stop(_STOP_SECONDS) for server in servers))
-
-
-def _socket(address: str) -> Path:
-    return Path(address.removeprefix("unix:"))

@@ -24,6 +24,7 @@ _COMMANDS = {
     "connector": "tellerline.cli.daemons:connector",
     "session": "tellerline.cli.session:session",
     "banking": "tellerline.cli.daemons:banking",
+    "unlock": "tellerline.cli.unlock:unlock",
     "sandbox-bank": "tellerline.cli.sandbox_bank:sandbox_bank",
     "migrate": "tellerline.cli.migrate:migrate",
     "calls": "tellerline.cli.calls:calls",

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from tellerline.banking import orders, postgres, rest, server
+from tellerline.banking import orders, postgres, rest, server, tables
 from tellerline.settings import BankingSettings
 
 # "in_…" are inside the transaction, between its statements and the commit.
@@ -44,17 +44,17 @@ def _die() -> None:
 def _arm(step: str) -> None:
     match step:
         case "before_intent":
-            _around(postgres.PostgresOrders, "begin", before=_die)
+            _around(tables.PostgresOrders, "begin", before=_die)
         case "in_intent":
             _at_audit("order_intended")
         case "intent_written":
-            _around(postgres.PostgresOrders, "begin", after=_die)
+            _around(tables.PostgresOrders, "begin", after=_die)
         case "bank_answered":
             _around(rest.RestBank, "execute", after=_die)
         case "in_settling":
             _at_audit("order_executed")
         case "settled":
-            _around(postgres.PostgresOrders, "settle", after=_die)
+            _around(tables.PostgresOrders, "settle", after=_die)
         case _:
             assert step == "while_bank_works", step
 

@@ -175,7 +175,7 @@ async def test_a_silent_redis_is_unavailable_at_once(
     """Nobody is taken for somebody, or waits."""
     client = service.client
     await client.log_in("call")
-    own_stores.valkey_server.send_signal(signal.SIGSTOP)
+    _signal_all(own_stores.valkey_server.pid, signal.SIGSTOP)
     try:
         with pytest.raises(grpc.aio.AioRpcError) as away:
             await client.ask("Accounts", "call")
@@ -183,7 +183,7 @@ async def test_a_silent_redis_is_unavailable_at_once(
         assert (await client.look("call")).closed
         assert await client.type("call", "pin", b"4711") == "UNAVAILABLE"
     finally:
-        own_stores.valkey_server.send_signal(signal.SIGCONT)
+        _signal_all(own_stores.valkey_server.pid, signal.SIGCONT)
     assert (await client.ask("Accounts", "call")).accounts
 
 
@@ -262,7 +262,7 @@ async def test_what_is_settled_cannot_be_settled_otherwise(service: Service, fre
 
 
 def _signal_all(pid: int | None, number: signal.Signals) -> None:
-    """PostgreSQL is a family of processes."""
+    """A server and its children: PostgreSQL is a family of processes."""
     assert pid is not None
     parent = psutil.Process(pid)
     for process in (parent, *parent.children(recursive=True)):
