@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tellerline.rpc import banking_pb2 as pb
 
 # Above the banking service's own 5 s for the bank, below a turn's deadline.
 SECONDS = 5.5
+RETRY_SECONDS = 0.2
 # A PIN that was typed may have to be asked for again; everything else tells why it cannot be.
 _ASK_AGAIN = (pb.NOT_AUTHENTICATED, pb.STALE, pb.CLOSED)
 
@@ -68,7 +70,7 @@ class CallsBank:
         began = time.monotonic()
         outcome = "unavailable"
         try:
-            reply = await self._banking.call(method, request, SECONDS)
+            reply = await self._reach(method, request)
             outcome = _outcome(reply)
         except grpc.aio.AioRpcError as error:
             raise BankAway(f"banking: {method} failed ({error.code().name})") from error
@@ -78,6 +80,17 @@ class CallsBank:
         if getattr(reply, "refusal", 0) in _ASK_AGAIN:
             raise Refused(reply.refusal)
         return reply
+
+    async def _reach(self, method: str, request: Any) -> Any:
+        try:
+            return await self._banking.call(method, request, SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        # A connection that is only being made counts as away (bootstrap.CHANNEL_OPTIONS: 100 ms, passed on a
+        # busy host); every operation bears being asked twice.
+        await asyncio.sleep(RETRY_SECONDS)
+        return await self._banking.call(method, request, SECONDS - RETRY_SECONDS)
 
     async def authentication(self, speculative: bool = False) -> pb.AuthenticationReply:
         """Who the call is authenticated as."""

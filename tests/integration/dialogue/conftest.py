@@ -66,10 +66,17 @@ class Bank:
     secrets: Instances
 
 
+@pytest.fixture(scope="session")
+def stores() -> Iterator[embedded.Datastores]:
+    """One PostgreSQL is enough here: banking's own tests know both."""
+    with embedded.temporary() as running:
+        yield running
+
+
 @pytest.fixture
-async def bank(datastores: embedded.Datastores) -> AsyncIterator[Bank]:
+async def bank(stores: embedded.Datastores) -> AsyncIterator[Bank]:
     """A sandbox bank and a banking service over it."""
-    fresh = datastores.fresh()
+    fresh = stores.fresh()
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tl-talk-")))
         core, base_url = await stack.enter_async_context(sandbox.running(app.SandboxBank(seed.load())))

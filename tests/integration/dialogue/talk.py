@@ -6,6 +6,8 @@ import time
 from datetime import date
 from typing import Any
 
+import grpc
+
 from tellerline.instances import Instances
 from tellerline.pipeline.bank import Asked, CallsBank
 from tellerline.pipeline.flows.desk import Site
@@ -37,7 +39,9 @@ class Talk:
         caller: str = "447700900123",
     ) -> None:
         self.call_id = call_id
+        self._banking = banking
         self._secrets = secrets
+        self._understanding = understanding
         self._caller = caller
         self.asked: list[Asked] = []
         self.actions: list[Action] = []
@@ -70,6 +74,12 @@ class Talk:
             plan = further
         return " ".join(said)
 
+    def continues(self, other: Talk) -> None:
+        """Becomes the same call in another pipeline."""
+        self.call_id = other.call_id
+        bank = CallsBank(self._banking, self.call_id, lambda: len(self.plans), self.asked.append)
+        self.teller = Teller(self.teller.state, self.site, bank, self._understanding)
+
     async def begins(self) -> str:
         return await self.happens(Begin())
 
@@ -94,13 +104,23 @@ class Talk:
         request = pb.SecretRequest(
             call_id=self.call_id, purpose=dark.purpose, digits=digits.encode(), caller=self._caller
         )
-        reply = await self._secrets.call("Submit", request, SECONDS)
+        reply = await self._submit(request)
         outcome: Any = _OUTCOMES.get(reply.outcome, "unavailable")
         return await self.happens(Typed(dark.dark_id, outcome))
 
     async def logs_in(self, number: str, pin: str) -> str:
         await self.types(number)
         return await self.types(pin)
+
+    async def _submit(self, request: pb.SecretRequest) -> pb.SecretReply:
+        while True:
+            try:
+                reply: pb.SecretReply = await self._secrets.call("Submit", request, SECONDS)
+            except grpc.aio.AioRpcError as error:
+                # A connection that took longer than 100 ms to make; nothing was asked yet.
+                assert error.code() is grpc.StatusCode.UNAVAILABLE and "connect" in str(error.details())
+            else:
+                return reply
 
     @property
     def dark(self) -> Dark:
