@@ -247,6 +247,8 @@ class Stack:
             "banking": office.banking,
             "session": office.session,
             "transfer_target": office.colleague_uri,
+            # As `recording` of the connectors below: callers are told.
+            "records": True,
         }
 
     def _behind_connectors(self) -> dict[str, Any]:
