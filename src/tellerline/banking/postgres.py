@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.resources
 import logging
-import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -17,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tellerline import audit
 from tellerline.banking import books
-from tellerline.database import postgres
+from tellerline.database import postgres, queries
 from tellerline.errors import BooksAway
 from tellerline.monitoring import metrics
 from tellerline.settings import DatabaseSettings
@@ -31,13 +30,7 @@ _Cursor = psycopg.AsyncCursor[DictRow]
 # given up on may still commit, and every transaction below is such that it may.
 _PATIENCE_SECONDS = 2.0
 _PROBE_SECONDS = 0.5
-
-
-def queries() -> dict[str, str]:
-    """The statements of queries.sql by name."""
-    text = importlib.resources.files("tellerline.banking").joinpath("queries.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+_QUERIES = Path(__file__).with_name("queries.sql")
 
 
 class Database:
@@ -50,7 +43,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings, chain: audit.Chain) -> None:
         self._settings = settings
         self._chain = chain
-        self._sql = queries()
+        self._sql = queries.load(_QUERIES)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] | None = None
         self._away = True
         self._probing: asyncio.Task[None] | None = None
@@ -175,24 +168,24 @@ def _parameters(settings: DatabaseSettings) -> dict[str, Any]:
 class Statements:
     """The named statements within one transaction, and the audit chain."""
 
-    def __init__(self, cursor: _Cursor, sql: dict[str, str], chain: audit.Chain) -> None:
+    def __init__(self, cursor: _Cursor, sql: dict[str, bytes], chain: audit.Chain) -> None:
         self._cursor = cursor
         self._sql = sql
         self._chain = chain
 
     async def do(self, name: str, **values: Any) -> int:
         """Runs a statement; returns how many rows it touched."""
-        await self._cursor.execute(self._sql[name].encode(), values)
+        await self._cursor.execute(self._sql[name], values)
         return self._cursor.rowcount
 
     async def rows(self, name: str, **values: Any) -> list[DictRow]:
         """The rows a statement returns."""
-        await self._cursor.execute(self._sql[name].encode(), values)
+        await self._cursor.execute(self._sql[name], values)
         return await self._cursor.fetchall()
 
     async def row(self, name: str, **values: Any) -> DictRow | None:
         """The first row a statement returns."""
-        await self._cursor.execute(self._sql[name].encode(), values)
+        await self._cursor.execute(self._sql[name], values)
         return await self._cursor.fetchone()
 
     async def audit(self, event: books.Event) -> None:
