@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import grpc
 
 from tellerline.connector import facts
-from tellerline.connector.spool import CallRecord, Spool
+from tellerline.connector.spool import CallRecord
 from tellerline.errors import SpoolError
 from tellerline.instances import Instances
 from tellerline.rpc import session_pb2 as pb
 from tellerline.rpc import session_pb2_grpc as rpc
 from tellerline.settings import ServiceAddresses
+
+if TYPE_CHECKING:
+    from tellerline.connector.lane import Lane
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +35,12 @@ _RECORDS_AT_ONCE = 50
 
 
 class Collector:
-    """One lane's way to the session service. `on_disk(work, ...)` runs work on the spool's thread."""
+    """One lane's way to the session service."""
 
-    def __init__(
-        self,
-        service: ServiceAddresses,
-        lane: str,
-        spool: Spool,
-        on_disk: Callable[..., Any],
-        call_ids: Callable[[], list[str]],
-    ) -> None:
+    def __init__(self, service: ServiceAddresses, lane: Lane) -> None:
+        """Raises SettingsError for a network address without TLS."""
         self._instances = Instances(service, rpc.SessionStub)
         self._lane = lane
-        self._spool = spool
-        self._on_disk = on_disk
-        self._call_ids = call_ids
         self._written = asyncio.Event()
         # The version of each record, by its file's time, that is stored as far as it goes.
         self._stored: dict[str, int] = {}
@@ -77,11 +70,13 @@ class Collector:
     async def lease(self) -> None:
         """Renews the lane's lease, for ever."""
         while True:
-            request = pb.LeaseRequest(lane=self._lane, call_ids=self._call_ids(), seconds=LEASE_SECONDS)
+            request = pb.LeaseRequest(
+                lane=self._lane.settings.lane, call_ids=self._lane.confirmed_ids(), seconds=LEASE_SECONDS
+            )
             try:
                 await self._instances.call("Lease", request, within_seconds=LEASE_EVERY_SECONDS)
-            except grpc.aio.AioRpcError as error:
-                log.debug("the lease was not renewed: %s", error.code().name)
+            except (grpc.aio.AioRpcError, OSError) as error:
+                log.debug("the lease was not renewed: %s", type(error).__name__)
             await asyncio.sleep(LEASE_EVERY_SECONDS)
 
     async def settle(self, seconds: float) -> None:
@@ -96,26 +91,30 @@ class Collector:
 
     async def _collect_some(self) -> bool:
         """Sends the oldest records that are not stored yet; false when there were none."""
-        found: list[tuple[CallRecord, int]] = await self._on_disk(
-            self._spool.changed, self._stored, _RECORDS_AT_ONCE
+        found: list[tuple[CallRecord, int]] = await self._lane.on_disk(
+            self._lane.spool.changed, self._stored, _RECORDS_AT_ONCE, frozenset(self._lane.untold)
         )
         if not found:
             return False
-        told = [fact for record, _ in found for fact in facts.of(record)]
-        reply = await self._instances.call(
-            "Append", pb.AppendRequest(records=told), within_seconds=_APPEND_SECONDS
-        )
+        told = [fact for record, _ in found for fact in _facts(record)]
+        if told:
+            await self._append(told)
+        understood = {fact.call_id for fact in told}
+        for record, version in found:
+            if record.closed_at is None or record.call_id not in understood:
+                self._stored[record.call_id] = version
+            else:
+                await self._lane.on_disk(self._lane.spool.discard, record.call_id)
+                self._stored.pop(record.call_id, None)
+        return True
+
+    async def _append(self, told: list[pb.Record]) -> None:
+        request = pb.AppendRequest(records=told)
+        reply = await self._instances.call("Append", request, within_seconds=_APPEND_SECONDS)
         for aside in reply.set_aside:
             # The service has it, apart, and raises the alarm.
             call_id = told[aside.index].call_id if aside.index < len(told) else "?"
             log.error("call %s: the session service set a record aside: %s", call_id, aside.reason)
-        for record, version in found:
-            if record.closed_at is None:
-                self._stored[record.call_id] = version
-            else:
-                await self._on_disk(self._spool.discard, record.call_id)
-                self._stored.pop(record.call_id, None)
-        return True
 
     def _say_away(self, error: Exception) -> None:
         if not self._away:
@@ -127,3 +126,12 @@ class Collector:
         if self._away:
             log.info("call records are being collected again")
         self._away = False
+
+
+def _facts(record: CallRecord) -> list[pb.Record]:
+    try:
+        return facts.of(record)
+    except ValueError as error:
+        # Somebody else wrote it; one such record must not hold up the rest.
+        log.error("the record of call %s makes no sense: %s", record.call_id, error)
+        return []

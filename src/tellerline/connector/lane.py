@@ -60,7 +60,9 @@ class Lane:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._tasks: set[asyncio.Task[None]] = set()
         self._records_late = 0
-        # Told of every record that was written.
+        # Calls with a record that may still turn out not to have been answered: nobody is told of them.
+        self.untold: set[str] = set()
+        # Told when there is news of a record for others.
         self.on_record: Callable[[], None] = lambda: None
 
     # ---- SipListener
@@ -148,13 +150,12 @@ class Lane:
                     late = True
                 await asyncio.sleep(_RETRY_RECORD_SECONDS)
         self._records_late -= late
-        self.on_record()
 
     # ---- for the server
 
-    def answered(self) -> list[str]:
-        """The ids of the calls that have a record: those this lane vouches for."""
-        return [live.call_id for live in self.calls.values() if live.record.opened_at]
+    def confirmed_ids(self) -> list[str]:
+        """The ids of the answered calls: those this lane vouches for."""
+        return [live.call_id for live in self.calls.values() if live.answered_at is not None]
 
     async def spool_trouble(self) -> str | None:
         """Why calls cannot be recorded now, or None."""

@@ -106,6 +106,8 @@ class LiveCall:
         """The ACK came."""
         self.answered_at = time.monotonic()
         self._answered_ns = at_ns
+        self._lane.untold.discard(self.call_id)
+        self._lane.on_record()
         self.receive(events.Confirmed())
 
     def media_changed(self, negotiated: Negotiated, held: bool) -> None:
@@ -199,6 +201,7 @@ class LiveCall:
 
             async def permit() -> None:
                 await self._lane.keep_trying(self._write_record)
+                self._lane.on_record()
                 started.permit()
 
             self._lane.spawn(permit())
@@ -230,21 +233,26 @@ class LiveCall:
 
     def _open_record(self, command: commands.OpenRecord) -> None:
         self.record = replace(self.record, opened_at=spool.now())
+        self._lane.untold.add(self.call_id)
 
         async def write() -> None:
             try:
                 await self._lane.on_disk(self._lane.spool.write, self.record)
             except SpoolError as error:
                 log.error("call %s cannot be recorded, so it is not answered: %s", self.call_id, error)
+                self._lane.untold.discard(self.call_id)
                 self.receive(events.RecordFailed())
             else:
                 self.receive(events.RecordOpened())
-                self._lane.on_record()
 
         self._lane.spawn(write())
 
     def _discard_record(self, command: commands.DiscardRecord) -> None:
-        self._lane.spawn(self._lane.keep_trying(lambda: self._lane.spool.discard(self.call_id)))
+        async def discard() -> None:
+            await self._lane.keep_trying(lambda: self._lane.spool.discard(self.call_id))
+            self._lane.untold.discard(self.call_id)
+
+        self._lane.spawn(discard())
 
     def _close_record(self, command: commands.CloseRecord) -> None:
         talked = time.monotonic() - self.answered_at if self.answered_at is not None else 0.0
@@ -269,6 +277,8 @@ class LiveCall:
             else:
                 self.record = closed
             await self._lane.keep_trying(self._write_record)
+            self._lane.untold.discard(self.call_id)
+            self._lane.on_record()
 
         self._lane.spawn(write())
 

@@ -223,7 +223,7 @@ async def serve(settings: ConnectorSettings) -> None:
 def _collector(settings: ConnectorSettings, lane: Lane) -> Collector | None:
     if settings.session is None:
         return None
-    collector = Collector(settings.session, settings.lane, lane.spool, lane.on_disk, lane.answered)
+    collector = Collector(settings.session, lane)
     lane.on_record = collector.record_written
     return collector
 

@@ -28,7 +28,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,17 +155,20 @@ class Spool:
         """How many records are on disk."""
         return sum(1 for _ in self._folder.glob("*.json"))
 
-    def changed(self, known: Mapping[str, int], most: int) -> list[tuple[CallRecord, int]]:
+    def changed(
+        self, known: Mapping[str, int], most: int, without: Collection[str] = ()
+    ) -> list[tuple[CallRecord, int]]:
         """The oldest `most` records whose version is not the `known` one of their call, with that version.
 
-        A version is the modification time of the record's file, in ns.
+        A version is the modification time of the record's file, in ns. Calls in `without` are left out.
         """
         found: list[tuple[int, Path]] = []
         for entry in os.scandir(self._folder):
             if entry.name.endswith(".json") and entry.name not in self._damaged:
+                call_id = entry.name.removesuffix(".json")
                 with contextlib.suppress(FileNotFoundError):
                     version = entry.stat().st_mtime_ns
-                    if known.get(entry.name.removesuffix(".json")) != version:
+                    if call_id not in without and known.get(call_id) != version:
                         found.append((version, Path(entry.path)))
         versions = ((self._read(path), version) for version, path in sorted(found)[:most])
         return [(record, version) for record, version in versions if record is not None]

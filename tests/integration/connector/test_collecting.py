@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import psycopg
 from lane_processes import LaneMaker
 from sip_phone import wait_until
 from stand_in_services import Server, Session
 
 from tellerline import embedded
+from tellerline.connector.spool import CallRecord
 from tellerline.database import postgres
 from tellerline.settings import ServiceAddresses
 
@@ -31,6 +35,28 @@ def test_a_call_is_told_at_its_answer_and_at_its_end(make_lane: LaneMaker, sessi
     # Stored there, it need not lie here.
     wait_until(lambda: lane.records() == [], 5, "an empty spool")
     wait_until(lambda: not told.leases[-1].call_ids, 8, "a lease without it")
+
+
+def test_a_call_nobody_acknowledged_is_told_only_once_it_is_known_to_have_been_one(
+    make_lane: LaneMaker, session: SessionService
+) -> None:
+    told, _, address = session
+    lane = make_lane(session=address)
+    with lane.phone() as other, lane.phone() as phone:
+        phone.send(phone.request("INVITE", phone.sdp()))
+        answer = phone.receive(lambda m: m.status == 200)
+        assert answer is not None
+        # Another call's record has been told since, so this one's was passed over.
+        other.invite()
+        wait_until(lambda: told.kinds() == ["call_opened"], 5, "the other call")
+        assert told.fact("call_opened").sip_call_id == other.call_id
+        assert len(lane.records()) == 2
+        told.facts.clear()
+        phone.to = answer.header("To")
+        phone.send(phone.request("ACK", cseq=1))
+        wait_until(lambda: told.kinds() == ["call_opened"], 5, "the call")
+        assert told.fact("call_opened").sip_call_id == phone.call_id
+        phone.bye()
 
 
 def test_records_wait_for_a_service_that_is_away(make_lane: LaneMaker, session: SessionService) -> None:
@@ -64,6 +90,23 @@ def test_a_killed_connector_tells_of_its_lost_call_at_the_next_start(
     wait_until(lambda: told.kinds() == ["call_opened", "call_closed"], 15, "the lost call")
     assert told.fact("call_closed").reason == "lost"
     wait_until(lambda: lane.records() == [], 5, "an empty spool")
+
+
+def test_records_that_make_no_sense_hold_up_no_others(make_lane: LaneMaker, session: SessionService) -> None:
+    told, _, address = session
+    lane = make_lane(session=address)
+    strange = CallRecord(
+        "strange", "x@y", "cpu-0", "", "", opened_at="yesterday", state="closed", closed_at="now"
+    )
+    (lane.spool / "strange.json").write_text(json.dumps(asdict(strange)))
+    (lane.spool / "damaged.json").write_text("{")
+    with lane.phone() as phone:
+        phone.invite()
+    wait_until(lambda: told.kinds() == ["call_opened", "call_closed"], 10, "the call")
+    # They stay, for a person to look at.
+    left = {"strange.json", "damaged.json"}
+    wait_until(lambda: {path.name for path in lane.spool.glob("*")} == left, 5, "the spool")
+    assert lane.log("connector").count("makes no sense") == 1
 
 
 def test_what_the_service_sets_aside_is_not_sent_again(make_lane: LaneMaker, session: SessionService) -> None:
