@@ -223,6 +223,10 @@ class _Composer:
 
     def figure(self, text: str) -> None:
         """A written figure: a group as it stands, unless hundreds or thousands of it follow ("20 bin")."""
+        if self._rank == "scale" and 0 < int(text) < self._smallest:
+            # "4 thousand 500".
+            self._current, self._rank = int(text), "figure"
+            return
         self.close()
         self._current, self._rank, self._figure = int(text), "figure", "".join(str(int(c)) for c in text)
 
@@ -249,7 +253,7 @@ class _Composer:
         """The number under way is complete."""
         if self._current is None and not self._total:
             return
-        written = self._rank == "figure"
+        written = self._rank == "figure" and not self._total
         digits = self._figure if written else str(self._total + (self._current or 0))
         for _ in range(self._repeat if len(digits) == 1 else 1):
             self._run.groups.append(Group(digits, written, self._in_full))

@@ -25,7 +25,7 @@ from tellerline.session.number_runs import Run, Token, Words
 _DIGITS_MIN = 6
 # As many behind "number", and as many of those said one by one.
 _NUMBER_DIGITS_MIN = 4
-_ONE_BY_ONE_MIN = 5
+_ONE_BY_ONE_MIN = 4
 # Three digits, or two that were three: "eighty, four".
 _SECRET_DIGITS = range(2, 13)
 # A sentence of nothing but digits, one by one, is no amount.
@@ -64,7 +64,7 @@ def redact(text: str, language: str) -> str:
 
     `language`: "en" or "tr" (another is read as English). Kinds: [card], [iban], [account], [phone], [id],
     [secret], [email], and [number] for what could be any. Written and spoken forms; doing it twice changes
-    nothing. Takes about 0.1 ms a sentence.
+    nothing. Takes about 0.3 ms for twenty words.
     """
     code = language if language in ("en", "tr") else "en"
     for pattern, kind in ((_EMAIL, "email"), (_NINO, "id")):
@@ -73,7 +73,7 @@ def redact(text: str, language: str) -> str:
     known = number_runs.words(code)
     plain = [match.span() for match in _PLAIN.finditer(text)]
     found = [_unless_plain(token, plain) for token in number_runs.tokens(text, code)]
-    return _replaced(text, list(_spans(found, known, code)))
+    return _replaced(text, list(_spans(text, found, known, code)))
 
 
 def _replaced(text: str, spans: Sequence[_Span]) -> str:
@@ -141,12 +141,18 @@ def _unless_plain(token: Token, plain: Sequence[tuple[int, int]]) -> Token:
     return token
 
 
-def _spans(found: list[Token], known: Words, code: str) -> Iterator[_Span]:
+def _spans(text: str, found: list[Token], known: Words, code: str) -> Iterator[_Span]:
+    behind = 0
     for run in number_runs.runs(found, code):
         kind = _kind(run, found, known, code)
-        if kind:
-            first = _with_letters(run, found) if len(run.digits) >= _DIGITS_MIN else run.first
-            yield found[first].start, found[run.last].end, kind
+        if not kind:
+            continue
+        first = _with_letters(run, found) if len(run.digits) >= _DIGITS_MIN else run.first
+        start = found[first].start
+        if text[start - 1 : start] == "+":
+            start, kind = start - 1, "phone"
+        yield max(start, behind), found[run.last].end, kind
+        behind = found[run.last].end
 
 
 def _kind(run: Run, found: Sequence[Token], known: Words, code: str) -> str:
@@ -166,7 +172,7 @@ def _kind(run: Run, found: Sequence[Token], known: Words, code: str) -> str:
 
 def _stays(run: Run, found: Sequence[Token], before: list[str], behind: list[str], known: Words) -> bool:
     count = len(run.digits)
-    numbered = known.has("number", before)
+    numbered = known.has("number", before) or known.has("number", behind[:1])
     if _quantity(run, behind, known) or _day(run, before, known):
         return True
     if all(group.in_full for group in run.groups):
@@ -180,6 +186,8 @@ def _stays(run: Run, found: Sequence[Token], before: list[str], behind: list[str
     one_by_one = all(len(group.digits) == 1 for group in run.groups)
     alone = run.first == 0 and run.last == len(found) - 1
     if one_by_one and (count >= _ONE_BY_ONE_MIN or (alone and count >= _ALONE_MIN)):
+        return False
+    if known.has("digits_of", before) and count >= _ALONE_MIN:
         return False
     return not (numbered and count >= _NUMBER_DIGITS_MIN)
 
@@ -200,15 +208,23 @@ def _day(run: Run, before: list[str], known: Words) -> bool:
 
 
 def _with_letters(run: Run, found: Sequence[Token]) -> int:
-    """The token the run is cut from: the country of an IBAN and letters spelled before it belong to it."""
-    known_country = run.first
-    for index in range(run.first - 1, max(-1, run.first - 3), -1):
-        token = found[index]
-        if token.kind not in ("letter", "capitals") or not found[index + 1].follows:
+    """The token the run is cut from: letters spelled before it and an IBAN's beginning belong to it."""
+    first = run.first
+    while first > max(0, run.first - 2) and found[first].follows:
+        if found[first - 1].kind not in ("letter", "capitals"):
             break
-        known_country = index
-    letters = "".join(token.text for token in found[known_country : run.first])
-    return known_country if len(letters) >= 2 else run.first
+        first -= 1
+    letters = "".join(token.text for token in found[first : run.first])
+    if len(letters) < 2:
+        first = run.first
+    # "gb eighty two west": two letters, two digits, and the bank's four letters said as a word.
+    bank = run.first - 1
+    if len(run.digits) >= 12 and bank >= 2 and len(found[bank].text) == 4 and found[bank].kind == "other":
+        for country in range(bank - 1, max(-1, bank - 4), -1):
+            if found[country].kind == "other":
+                known = len(found[country].text) == 2 and _iban_shape(found[country].text.upper())
+                return country if known and country < bank - 1 else first
+    return first
 
 
 def _name(run: Run, before: list[str], known: Words, code: str) -> str:
@@ -228,7 +244,8 @@ def _name(run: Run, before: list[str], known: Words, code: str) -> str:
         return "card"
     if (code == "tr" and tckimlik.is_valid(digits)) or known.has("identity", before):
         return "id"
-    if known.has("phone", before) or (len(digits) in range(10, 15) and digits[0] in "09"):
+    mobile = code == "tr" and len(digits) == 10 and digits[0] == "5"
+    if known.has("phone", before) or mobile or (len(digits) in range(10, 15) and digits[0] in "09"):
         return "phone"
     return "account" if known.has("account", before) or len(digits) in range(_DIGITS_MIN, 13) else "number"
 

@@ -38,6 +38,14 @@ _SENTENCES = 3000
         ("the security code is 987", "the security code is [secret]"),
         ("nine two four one", "[number]"),
         ("nine for two to one six", "[account]"),
+        ("+1 (415) 555-0132", "[phone]"),
+        ("four nine two nine one two, that's it, five six seven eight", "[account], that's it, [number]"),
+        ("the three digits on the back are 123", "the three digits on the back are [number]"),
+        (
+            "my pin is gb eighty two west twelve thirty four fifty six ninety eight seventy six fifty four",
+            "my pin is gb [secret][account]",
+        ),
+        ("４９２９ １２３４ ５６７８ ９０１２", "[card]"),
         ("write to anna.smith+bank@example.co.uk please", "write to [email] please"),
     ],
 )
@@ -62,6 +70,8 @@ def test_english_numbers_go(said: str, kept: str) -> None:
         ("şifrem bir iki üç dört", "şifrem [secret]"),
         ("bir iki üç dört şifrem", "[secret] şifrem"),
         ("iki tane sıfır beş dört iki üç tane yedi", "[account]"),
+        ("hesap numaram on iki milyon üç yüz kırk beş bin altı yüz yetmiş sekiz", "hesap numaram [account]"),
+        ("kartın arkasındaki üç hane 123", "kartın arkasındaki üç hane [number]"),
     ],
 )
 def test_turkish_numbers_go(said: str, kept: str) -> None:
@@ -79,6 +89,7 @@ def test_turkish_numbers_go(said: str, kept: str) -> None:
         "the card that ends in four two one seven",
         "on May twelve twenty twenty six",
         "nineteen eighty four",
+        "4 thousand 5 hundred from my account",
         "I have 2 cards and 3 accounts",
         "",
     ],
