@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_NAME = re.compile(r"^-- (?P<name>[a-z_]+): (?P<purpose>\S.*)$", re.MULTILINE)
+# The purpose may go on in comments below.
+_NAME = re.compile(r"^-- (?P<name>[a-z_]+): (?P<purpose>\S.*(?:\n-- .*)*)$", re.MULTILINE)
 
 
 def load(path: Path) -> dict[str, bytes]:

@@ -156,24 +156,19 @@ class PostgresCalls:
         """How many of `rows` were not known."""
         if not rows:
             return 0
-        calls = {row.call_id: row for row in reversed(rows)}
-        fresh: list[records.Row] = []
         async with self._transaction() as cursor:
-            names = {
-                "call_ids": list(calls),
-                "lanes": [row.lane for row in calls.values()],
-                "ats": [row.at for row in calls.values()],
-                "lease_seconds": _FIRST_LEASE_SECONDS,
-            }
-            await cursor.execute(SQL["ensure_calls"], names)
-            await cursor.execute(SQL["lock_calls"], names)
-            for row in rows:
-                await cursor.execute(SQL["insert_record"], row.values)
-                if await cursor.fetchone() is not None:
-                    fresh.append(row)
+            await cursor.execute(SQL["ensure_calls"], _calls_of(rows))
+            await cursor.execute(SQL["insert_records"], _records_of(rows))
+            new = {tuple(row.values()) for row in await cursor.fetchall()}
+            # The first of a pair within one request is the one that was stored.
+            fresh = [row for row in {row.key: row for row in reversed(rows)}.values() if row.key in new]
+            fresh.reverse()
+            # One round trip for all of them.
+            async with cursor.connection.pipeline():
+                for row in fresh:
                     for statement in row.statements:
                         await cursor.execute(SQL[statement], row.values)
-            await self._tell(cursor, [(row.call_id, row.kind) for row in fresh])
+                await self._tell(cursor, [(row.call_id, row.kind) for row in fresh])
             for row in fresh:
                 if row.audited is not None:
                     await self._chain.append(cursor, row.audited)
@@ -214,6 +209,26 @@ class PostgresCalls:
         except psycopg.Error as error:
             # Its text may quote what was stored; the class and SQLSTATE do not.
             raise TruthAway(f"postgres: {_reason(error)}") from error
+
+
+def _calls_of(rows: Sequence[records.Row]) -> dict[str, Any]:
+    calls = {row.call_id: row for row in reversed(rows)}
+    return {
+        "call_ids": list(calls),
+        "lanes": [row.lane for row in calls.values()],
+        "ats": [row.at for row in calls.values()],
+        "lease_seconds": _FIRST_LEASE_SECONDS,
+    }
+
+
+def _records_of(rows: Sequence[records.Row]) -> dict[str, Any]:
+    return {
+        "call_ids": [row.call_id for row in rows],
+        "producers": [row.key[1] for row in rows],
+        "sequences": [row.key[2] for row in rows],
+        "kinds": [row.kind for row in rows],
+        "ats": [row.at for row in rows],
+    }
 
 
 def _call(row: DictRow) -> Call:

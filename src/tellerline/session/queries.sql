@@ -1,19 +1,18 @@
 -- Every statement of the session service. Each begins with its name and what it is for.
 
--- ensure_calls: a row for calls heard of for the first time, whoever told; sorted, against deadlocks
-INSERT INTO session.call (call_id, lane, opened_at, lease_until)
+-- ensure_calls: a row for calls heard of for the first time, and a lock on each: appends to one call wait for
+-- each other, so its events keep their order. Sorted, against deadlocks; a WHERE that fails still locks.
+INSERT INTO session.call AS kept (call_id, lane, opened_at, lease_until)
 SELECT new.call_id, new.lane, new.at, now() + make_interval(secs => %(lease_seconds)s)
 FROM unnest(%(call_ids)s::text[], %(lanes)s::text[], %(ats)s::timestamptz[]) AS new (call_id, lane, at)
 ORDER BY new.call_id
-ON CONFLICT (call_id) DO NOTHING;
+ON CONFLICT (call_id) DO UPDATE SET lane = kept.lane WHERE false;
 
--- lock_calls: appends to one call wait for each other, so its events keep their order
-SELECT call_id FROM session.call WHERE call_id = ANY(%(call_ids)s) ORDER BY call_id FOR UPDATE;
-
--- insert_record: once for each call, producer and sequence; no row where it is known
+-- insert_records: once for each call, producer and sequence; returns those that were not known
 INSERT INTO session.record (call_id, producer, sequence, kind, at)
-VALUES (%(call_id)s, %(producer)s, %(sequence)s, %(kind)s, %(at)s)
-ON CONFLICT DO NOTHING RETURNING 1;
+SELECT * FROM unnest(%(call_ids)s::text[], %(producers)s::text[], %(sequences)s::bigint[], %(kinds)s::text[],
+    %(ats)s::timestamptz[])
+ON CONFLICT DO NOTHING RETURNING call_id, producer, sequence;
 
 -- call_opened: what the connector knows at the answer
 UPDATE session.call SET sip_call_id = %(sip_call_id)s, lane = %(lane)s, caller = %(caller)s,

@@ -37,6 +37,11 @@ class Row:
     values: dict[str, Any]
     audited: audit.Entry | None
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What a record is known by: call, producer, sequence."""
+        return (self.call_id, self.values["producer"], self.values["sequence"])
+
 
 def row(record: session_pb2.Record) -> Row:
     """The row of `record`. Raises ValueError, naming no content, for one that is no record."""
