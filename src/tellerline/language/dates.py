@@ -84,6 +84,7 @@ _YEAR = (
     r"|(?P<which>LAST|THIS|NEXT|COMING)  YEARS)"
 )
 _MONTH = r"MONTH_(?P<month>\d+)"
+_HOLIDAY = r"HOLIDAY_(?P<month>\d+)_(?P<day>\d+)"
 _WEEKDAY = r"DAY_(?P<weekday>\d)"
 _COUNT = r"(?:N(?P<count>\d{1,3})|A)"
 _UNIT = r"(?P<unit>DAYS|WEEKS|FORTNIGHTS|MONTHS|YEARS)"
@@ -116,6 +117,11 @@ def _whole_month(match: re.Match[str], seen: _Seen) -> date | None:
         elif not seen.past and month < seen.today.month:
             year += 1
     return seen.month(year, month)
+
+
+def _last(meaning: Meaning) -> Meaning:
+    """The one before today, whatever is preferred: "last October"."""
+    return lambda match, seen: meaning(match, _Seen(seen.today, True, seen.at_end))
 
 
 def _day_of_month(match: re.Match[str], seen: _Seen) -> date | None:
@@ -202,10 +208,13 @@ _RULES: tuple[tuple[str, Meaning], ...] = (
     (rf"{_YEAR}  {_MONTH}  {_DAY_OF_MONTH}", _day_and_month),
     (rf"{_DAY_OF_MONTH}(?:  OF)?(?:  THE)?  {_MONTH}", _day_and_month),
     (rf"{_MONTH}(?:  THE)?  {_DAY_OF_MONTH}", _day_and_month),
-    (r"HOLIDAY_(?P<month>\d+)_(?P<day>\d+)", _day_and_month),
+    (rf"{_HOLIDAY}  {_YEAR}", _day_and_month),
+    (rf"LAST  {_HOLIDAY}", _last(_day_and_month)),
+    (_HOLIDAY, _day_and_month),
+    (rf"LAST  {_MONTH}", _last(_whole_month)),
     (rf"{_MONTH}(?:  OF)?  {_YEAR}", _whole_month),
     (rf"{_DAY_OF_MONTH}(?:  OF)?(?:  THE)?  {_WHICH}  MONTHS", _day_of_month),
-    (rf"{_WHICH}  MONTHS  {_DAY_OF_MONTH}", _day_of_month),
+    (rf"{_WHICH}  MONTHS(?:  ON)?(?:  THE)?  {_DAY_OF_MONTH}", _day_of_month),
     (rf"MONTHS  {_DAY_OF_MONTH}", _day_of_month),
     (rf"{_DAY_OF_MONTH}  OF  THE  MONTHS", _day_of_month),
     ("AFTER_TOMORROW", _days_from_today(2)),

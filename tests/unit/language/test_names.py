@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tellerline.language import names
-from tellerline.language.yes_no import is_no, is_yes
+from tellerline.language.yes_no import is_agreement, is_no, is_yes
 from tellerline.rpc import banking_pb2 as pb
 
 ACCOUNTS = [
@@ -133,6 +133,7 @@ def test_payees(text: str, code: str, meant: list[str]) -> None:
 )
 def test_a_plain_yes(text: str, code: str) -> None:
     assert is_yes(text, code)
+    assert is_agreement(text, code)
     assert not is_no(text, code)
 
 
@@ -153,6 +154,15 @@ def test_a_plain_yes(text: str, code: str) -> None:
     ],
 )
 def test_anything_beside_a_yes_is_none(text: str, code: str) -> None:
+    assert not is_yes(text, code)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("Okay.", "en"), ("sure, right", "en"), ("all right", "en"), ("tamam", "tr"), ("olur", "tr")],
+)
+def test_an_okay_agrees_and_confirms_nothing(text: str, code: str) -> None:
+    assert is_agreement(text, code)
     assert not is_yes(text, code)
 
 

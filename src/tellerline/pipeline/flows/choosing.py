@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tellerline.language import names
-from tellerline.language.yes_no import is_no, is_yes
+from tellerline.language.yes_no import is_agreement, is_no, is_yes
 from tellerline.pipeline.flows.desk import Desk
 from tellerline.pipeline.flows.events import Key, Said
 from tellerline.pipeline.flows.state import State
@@ -66,10 +66,15 @@ def offer(desk: Desk, state: State, question: tuple[str, ...], things: Sequence[
 
 
 def agrees(desk: Desk, event: Said | Key) -> bool:
-    """A plain yes, or key one."""
+    """A yes, an "okay", or key one: enough for what moves no money."""
     if isinstance(event, Key):
         return event.digit == "1"
-    return is_yes(event.text, desk.code)
+    return is_agreement(event.text, desk.code)
+
+
+def confirms(desk: Desk, said: Said) -> bool:
+    """A plain yes that moves money; "okay" is also said to show that one follows."""
+    return is_yes(said.text, desk.code)
 
 
 def declines(desk: Desk, event: Said | Key) -> bool:

@@ -95,7 +95,7 @@ def confirm(desk: Desk, state: State, event: Said | Key) -> Plan | None:
     if choosing.agrees(desk, event):
         if not desk.heard_out:
             return read_again(desk, state)
-        sure = event.logprob >= choosing.CONFIDENT_LOGPROB
+        sure = choosing.confirms(desk, event) and event.logprob >= choosing.CONFIDENT_LOGPROB
         return (
             _execute(desk, state, "voice") if sure else desk.answer(state, ask=desk.say("confirm_question"))
         )
