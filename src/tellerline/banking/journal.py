@@ -25,7 +25,7 @@ class PostgresJournal:
     What is queued when the process is killed is lost here; the pipeline's own record of the tool call is not.
     """
 
-    def __init__(self, database: Database, size: int = 10_000, batch: int = 100) -> None:
+    def __init__(self, database: Database, size: int = 10_000, batch: int = 20) -> None:
         self._database = database
         self._queue: asyncio.Queue[books.Event] = asyncio.Queue(size)
         self._batch = batch

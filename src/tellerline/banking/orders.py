@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -198,7 +197,7 @@ class Doubts:
         self._orders = orders
         self._sealing = sealing
 
-    async def run(self, every_seconds: float = 1.0, waiting: Callable[[], None] = lambda: None) -> None:
+    async def run(self, every_seconds: float = 1.0) -> None:
         """Resolves until cancelled."""
         while True:
             try:
@@ -207,7 +206,6 @@ class Doubts:
                 metrics.BANKING_DOUBTS.set(await self._orders.unsettled())
             except BooksAway:
                 pass
-            waiting()
             await asyncio.sleep(every_seconds)
 
     async def resolve(self, count: int = 8) -> int:

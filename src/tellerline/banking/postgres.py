@@ -30,6 +30,13 @@ _Cursor = psycopg.AsyncCursor[DictRow]
 # given up on may still commit, and every transaction below is such that it may.
 _PATIENCE_SECONDS = 2.0
 _PROBE_SECONDS = 0.5
+# A primary that became a standby, or whose disk is full, can be written to as little as one that is gone.
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    PoolTimeout,
+)
 _QUERIES = Path(__file__).with_name("queries.sql")
 
 
@@ -118,7 +125,7 @@ class Database:
             raise BooksAway(f"banking: the database did not answer within {_PATIENCE_SECONDS} s")
         try:
             return task.result()
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except _AWAY as error:
             raise BooksAway(f"banking: the database is away ({type(error).__name__})") from error
 
     def _done(self, task: asyncio.Task[Any]) -> None:

@@ -208,6 +208,12 @@ async def _errors(context: Any, call_id: str) -> AsyncIterator[None]:
         await _end(context, grpc.StatusCode.FAILED_PRECONDITION, f"{error}: not before the turn is over")
     except messages.Unintelligible as error:
         await _end(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        # gRPC would answer with the exception's text.
+        log.exception("an operation failed")
+        await _end(context, grpc.StatusCode.INTERNAL, "internal")
 
 
 async def _end(context: Any, status: grpc.StatusCode, detail: str) -> NoReturn:

@@ -18,7 +18,9 @@ _GRACE_SECONDS = 1
 
 def listening(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """A listening socket: a client that connects from now on is served as soon as the server runs."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it each answer on a kept
+    # connection took 47 ms instead of 1 (delayed acknowledgement).
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))
     sock.listen(128)
