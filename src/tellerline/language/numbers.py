@@ -106,12 +106,14 @@ class Vocabulary:
         """What a written number comes to, by this language's marks; None where they stand wrong.
 
         Three digits behind the other language's decimal mark are thousands, fewer a fraction: recognisers
-        write both ("1,250" and "1,5").
+        write both ("1,250" and "1,5"). Three behind one's own could be either ("1.500"), and are no number.
         """
         text = text.replace(" ", "")
         marks = [c for c in text if not c.isdigit()]
         if not marks:
             return Decimal(text)
+        if len(marks) == 1 and marks[0] == self._decimal_mark and len(text.split(marks[0])[1]) == 3:
+            return None
         decimal = marks[-1] if len(set(marks)) == 2 else self._single_mark(text, marks)
         whole, _, fraction = text.rpartition(decimal) if decimal else (text, "", "")
         groups = re.split("[.,]", whole)
