@@ -87,8 +87,12 @@ class Lane:
             self.calls[call].receive(events.AnswerFailed())
 
     def digit(self, call: int, digit: str, duration_ms: int) -> None:
-        if call in self.calls:
-            self.calls[call].pressed(digit, duration_ms)
+        try:
+            if call in self.calls:
+                self.calls[call].pressed(digit, duration_ms)
+        except Exception as error:
+            # The loop would log this callback with its arguments, and one of them is the key.
+            log.error("a key was lost: %s", type(error).__name__)
 
     def rtp_silent(self, call: int) -> None:
         if call in self.calls:
