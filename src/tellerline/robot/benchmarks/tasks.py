@@ -33,6 +33,8 @@ class Flow:
     then: tuple[str, ...] = ()
     # Every line in a call of its own: the task ends the call, or cannot be done twice.
     fresh: bool = False
+    # Nobody need say who they are for it.
+    anonymous: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def tasks(bench: Bench) -> Result:
                         tallies[tried.flow.name].first_try += attempt == 0
                     else:
                         failed.append((tried.flow, tried.said))
+                        bench.progress(f"tasks: not done yet: {tried.flow.name}: {tried.said}")
             left = failed
             if not left:
                 break
@@ -90,6 +93,7 @@ def _load() -> tuple[dict[str, Any], list[Flow]]:
             re.compile(one["done"]),
             tuple(one.get("then", ())),
             bool(one.get("fresh", False)),
+            bool(one.get("anonymous", False)),
         )
         for name, one in loaded["flows"].items()
     ]
@@ -104,9 +108,11 @@ def _calls(
     for flow, said in left:
         groups[f"{flow.name} {flow.say.index(said) + 1}" if flow.fresh else flow.name].append((flow, said))
     for name, lines in groups.items():
-        turns = [scenarios.Turn(), scenarios.Turn(say=customer["sign_in"])]
-        for keys in (customer["number"], customer["pin"]):
-            turns.append(scenarios.Turn(digits=scenarios.Digits(keys=f"{keys}#", secret=True)))
+        turns = [scenarios.Turn()]
+        if not all(flow.anonymous for flow, _ in lines):
+            turns.append(scenarios.Turn(say=customer["sign_in"]))
+            for keys in (customer["number"], customer["pin"]):
+                turns.append(scenarios.Turn(digits=scenarios.Digits(keys=f"{keys}#", secret=True)))
         attempts = []
         for flow, said in lines:
             first = len(turns)
