@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 from grpc_health.v1 import health_pb2
 
-from tellerline import audit, bootstrap
+from tellerline import audit, audit_heads, bootstrap
 from tellerline.banking.authentication import Authentication
 from tellerline.banking.enquiries import Desk, Enquiries
 from tellerline.banking.journal import PostgresJournal
@@ -21,7 +21,7 @@ from tellerline.banking.rest import RestBank
 from tellerline.banking.sealing import read_sealing
 from tellerline.banking.servicers import BankingServicer, SecretInputServicer, Teller
 from tellerline.banking.tables import PostgresAttempts, PostgresOrders
-from tellerline.database import redis
+from tellerline.database import postgres, redis
 from tellerline.monitoring import notify
 from tellerline.rpc import banking_pb2_grpc
 from tellerline.settings import BankingSettings
@@ -45,7 +45,8 @@ async def serve(settings: BankingSettings) -> None:
 async def running(settings: BankingSettings) -> AsyncIterator[Teller]:
     """The service, listening, while the context is open."""
     sealing = read_sealing(settings.audit_key)
-    chain = audit.Chain(audit.read_key(settings.audit_key), service="banking")
+    key = audit.read_key(settings.audit_key)
+    chain = audit.Chain(key, service="banking")
     database = Database(settings.database, chain)
     async with contextlib.AsyncExitStack() as stack:
         client = redis.client(settings.redis, PATIENCE_SECONDS)
@@ -53,6 +54,7 @@ async def running(settings: BankingSettings) -> AsyncIterator[Teller]:
         bank = await stack.enter_async_context(RestBank(settings.bank))
         stack.push_async_callback(database.close)
         await database.open()
+        await stack.enter_async_context(_keeping_heads(settings, key))
         journal = PostgresJournal(database)
         await stack.enter_async_context(journal.running())
         identities = RedisIdentities(client, sealing, settings.idle_seconds)
@@ -76,6 +78,15 @@ async def running(settings: BankingSettings) -> AsyncIterator[Teller]:
         stack.push_async_callback(teller.orders.finish)
         await stack.enter_async_context(_listening(settings, teller))
         yield teller
+
+
+@contextlib.asynccontextmanager
+async def _keeping_heads(settings: BankingSettings, key: audit.AuditKey) -> AsyncIterator[None]:
+    """Keeps signed heads of the audit chain, over a connection of its own: no caller waits for them."""
+    async with postgres.pool(settings.database.model_copy(update={"pool_max": 1})) as pool:
+        heads = audit_heads.Heads(settings.audit_heads, key, "banking")
+        async with audit_heads.keeping(heads, pool):
+            yield
 
 
 @contextlib.asynccontextmanager

@@ -51,6 +51,7 @@ async def service(folder: Path, fresh: embedded.Fresh, bank: Any) -> AsyncIterat
         redis=fresh.redis("banking"),
         bank=BankSettings(base_url=bank[1], timeout_seconds=2.0),
         audit_key=key,
+        audit_heads=folder / "heads",
     )
     async with serving(chosen) as running:
         yield running

@@ -42,6 +42,7 @@ async def service(folder: Path, own_stores: embedded.Datastores, bank: Any) -> A
         redis=own_stores.redis("banking"),
         bank=BankSettings(base_url=bank[1], timeout_seconds=5.0),
         audit_key=key,
+        audit_heads=folder / "heads",
     )
     async with serving(chosen) as running:
         yield running
