@@ -254,14 +254,14 @@ class Datastores:
                 f"--pgdata={data}",
                 "--username=postgres",
                 "--encoding=UTF8",
-                "--locale=C.UTF-8",
+                "--no-locale",
                 "--auth=scram-sha-256",
                 f"--pwfile={self._password_file('postgres-superuser')}",
             )
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 raise DatastoreError(f"initdb: {done.stderr.strip()}")
-        # A crash of ours leaves the file; a PostgreSQL still running refuses by its shared memory.
+        self._wait_for_predecessor(data)
         command = (
             *_other_than_root(),
             str(self._binaries / "postgres"),
@@ -279,6 +279,18 @@ class Datastores:
         )
         # SIGINT: fast shutdown, that does not wait for clients (PostgreSQL manual, 18.5).
         return Server("postgres", command, self._folder / "postgres.log", signal.SIGINT)
+
+    def _wait_for_predecessor(self, data: Path) -> None:
+        """Waits while a server whose owner was killed shuts down; another one is not started beside it."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (number := _first_line(data / "postmaster.pid")) and psutil.pid_exists(int(number)):
+            # The number may be anybody's by now.
+            with contextlib.suppress(psutil.Error):
+                if str(data) not in " ".join(psutil.Process(int(number)).cmdline()):
+                    return
+            if time.monotonic() > deadline:
+                raise DatastoreError(f"PostgreSQL runs in {data} already (process {number}); stop it first")
+            time.sleep(_POLL_SECONDS)
 
     def _major(self) -> str:
         version = subprocess.run(
@@ -387,6 +399,13 @@ def temporary(binaries: Path = WHEEL_POSTGRES) -> Iterator[Datastores]:
                 stores.stop(data_goes=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 def _write_private(path: Path, text: str) -> None:

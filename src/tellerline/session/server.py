@@ -136,7 +136,7 @@ async def serve(settings: SessionSettings) -> None:
     relay: Relay
     calls = PostgresCalls(pool, chain, lambda: relay.told())
     relay = Relay(calls, views)
-    builder = Builder(calls, views, settings.context_ttl_seconds)
+    builder = Builder(calls, views, settings.context_ttl_seconds, settings.listen)
     upkeep = Upkeep(calls, settings)
     retention = Retention(pool, chain, settings.retention)
     heads = audit_heads.Heads(settings.audit_heads, key, "session")

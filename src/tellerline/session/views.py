@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 
 from tellerline.errors import TruthAway, ViewsAway
@@ -71,11 +70,12 @@ class Relay:
 class Builder:
     """Shows calls as events tell of them."""
 
-    def __init__(self, calls: PostgresCalls, views: RedisViews, ttl_seconds: int) -> None:
+    def __init__(self, calls: PostgresCalls, views: RedisViews, ttl_seconds: int, address: str = "") -> None:
         self._calls = calls
         self._views = views
         self._ttl_seconds = ttl_seconds
-        self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        # The same in every life of an instance: the group keeps every name it ever heard.
+        self._consumer = f"{socket.gethostname()} {address}"
 
     async def run(self) -> None:
         """Builds for ever; events that could not be dealt with stay pending."""

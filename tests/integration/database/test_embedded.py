@@ -1,0 +1,93 @@
+"""The servers out of wheels, as the embedded stack runs them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from tellerline import embedded
+from tellerline.database import postgres
+from tellerline.database import redis as redis_database
+from tellerline.settings import RedisSettings
+
+_OWNER = """
+import sys, time
+from pathlib import Path
+from tellerline.embedded import Datastores
+with Datastores(Path(sys.argv[1])) as stores:
+    print(stores.postgres_server.pid, stores.valkey_server.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def store(stores: embedded.Datastores, call_id: str) -> list[str]:
+    with psycopg.connect(**postgres.parameters(stores.database("session"))) as connection:
+        connection.execute(
+            "INSERT INTO session.call (call_id, opened_at, lease_until) VALUES (%s, now(), now())", (call_id,)
+        )
+        return [row[0] for row in connection.execute("SELECT call_id FROM session.call ORDER BY 1")]
+
+
+def test_data_outlives_its_owner_even_killed(tmp_path: Path) -> None:
+    with embedded.Datastores(tmp_path) as stores:
+        assert store(stores, "first") == ["first"]
+    with subprocess.Popen(
+        (sys.executable, "-c", _OWNER, str(tmp_path)), stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        servers = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+        owner.send_signal(signal.SIGKILL)
+    # At once: the servers of the dead owner are still on their way out.
+    with embedded.Datastores(tmp_path) as stores:
+        assert store(stores, "second") == ["first", "second"]
+    deadline = time.monotonic() + 10
+    while any(server.is_running() for server in servers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_passwords_are_for_their_owner_alone(tmp_path: Path) -> None:
+    with embedded.Datastores(tmp_path) as stores:
+        for path in tmp_path.glob("*.password"):
+            assert path.stat().st_mode & 0o777 == 0o600
+        given = stores.database("session")
+        wrong = given.model_copy(update={"password": None})
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(**postgres.parameters(wrong))
+
+
+@pytest.fixture
+def session(datastores: embedded.Datastores) -> RedisSettings:
+    return datastores.redis("session")
+
+
+async def test_redis_users_have_keys_of_their_own(session: RedisSettings) -> None:
+    client = redis_database.client(session)
+    try:
+        await client.set("session:mine", "1", ex=10)
+        for refused in (
+            client.set("banking:theirs", "1"),
+            client.get("banking:theirs"),
+            client.flushall(),
+            client.config_set("save", "1 1"),
+            client.keys("*"),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                await refused
+    finally:
+        await client.aclose()
+
+
+async def test_redis_that_is_away_is_told_soon(tmp_path: Path) -> None:
+    client = redis_database.client(RedisSettings(url=f"unix://{tmp_path / 'nobody.sock'}"))
+    with pytest.raises(redis.ConnectionError):
+        await client.ping()
+    await client.aclose()
