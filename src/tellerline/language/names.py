@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 from tellerline import language
-from tellerline.language import reading
+from tellerline.language import amounts, reading
 from tellerline.language.reading import Token
 
 # What of a name must be heard: "Schmidt" and "Shmit" share 0.83, "Anna" and "Hannah" 0.8.
@@ -54,7 +54,7 @@ def which_account(text: str, code: str, accounts: Sequence[A]) -> list[A]:
     """
     tokens = reading.read(text, code, "accounts")
     ways = (
-        _by_ending(tokens, accounts),
+        _by_ending(tokens, accounts, announced=True),
         _by_name(text, code, accounts),
         _by_kind(tokens, code, accounts),
     )
@@ -64,7 +64,7 @@ def which_account(text: str, code: str, accounts: Sequence[A]) -> list[A]:
             # "The savings account ending in 1234": both say something, and where they clash, all are meant.
             meant = [a for a in meant if a in found] or [a for a in accounts if a in meant or a in found]
         meant = meant or found
-    return meant or _by_order(tokens, accounts)
+    return meant or _by_bare_digits(text, code, tokens, accounts) or _by_order(tokens, accounts)
 
 
 def from_and_to(text: str, code: str, accounts: Sequence[A]) -> tuple[list[A], list[A]]:
@@ -88,22 +88,21 @@ def which_payee(text: str, code: str, payees: Sequence[P]) -> list[P]:
     the same ("John", "Jon") are all meant. Where a payee has an `ending`, that counts too.
     """
     heard = _Heard(text, code)
-    with_endings = [payee for payee in payees if getattr(payee, "ending", "")]
     tokens = reading.read(text, code, "accounts")
-    ended = _by_ending(tokens, with_endings)
-    if len(ended) == 1:
+    if ended := _by_ending(tokens, payees, announced=True):
         return ended
     likeness = [(heard.likeness(payee.name), payee) for payee in payees]
     best = max((how for how, _ in likeness), default=(0, 0.0))
     if not best[0]:
-        return []
+        return _by_bare_digits(text, code, tokens, payees)
     return [payee for how, payee in likeness if how[0] == best[0] and how[1] > best[1] - _STANDS_OUT]
 
 
 # ---- accounts
 
 
-def _by_ending(tokens: Sequence[Token], accounts: Sequence[E]) -> list[E]:
+def _by_ending(tokens: Sequence[Token], things: Sequence[E], *, announced: bool) -> list[E]:
+    """Those whose last digits are said: behind "ending in" two are enough, `announced` or not four."""
     runs: list[tuple[str, bool]] = []
     digits, named, before = "", False, ""
     for token in [*tokens, Token("")]:
@@ -111,16 +110,25 @@ def _by_ending(tokens: Sequence[Token], accounts: Sequence[E]) -> list[E]:
             named = named or before == "ENDING"
             digits += token.text if token.text.isdigit() else f"{token.number:f}"
         elif digits:
-            runs.append((digits, named))
+            runs.append((digits, named or token.sign == "ENDED"))
             digits, named = "", False
         before = token.sign
-    # Two digits are an ending only where the caller says so.
-    ends = [run for run, is_named in runs if len(run) == 4 or (is_named and len(run) > 1)]
-    return [
-        account
-        for account in accounts
-        if any(str(getattr(account, "ending", "")).endswith(run) for run in ends)
-    ]
+    ends = [run for run, is_named in runs if is_named == announced and len(run) >= (2 if announced else 4)]
+    return [thing for thing in things if any(_ending(thing).endswith(run) for run in ends)]
+
+
+def _by_bare_digits(text: str, code: str, tokens: Sequence[Token], things: Sequence[E]) -> list[E]:
+    """Those whose last digits are said and no word of it: not the euros that happen to be as many."""
+    amount = amounts.parse_amount(text, code, "")
+    units = (
+        amount.minor_units // 10 ** amounts.exponent(amount.currency) if amount and amount.currency else None
+    )
+    found = _by_ending(tokens, things, announced=False)
+    return [thing for thing in found if int(_ending(thing) or 0) != units]
+
+
+def _ending(thing: object) -> str:
+    return str(getattr(thing, "ending", ""))
 
 
 def _by_name(text: str, code: str, accounts: Sequence[A]) -> list[A]:

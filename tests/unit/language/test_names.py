@@ -52,6 +52,8 @@ PAYEES = [
         ("not the savings, the current account", ["current"]),
         ("my account", []),
         ("send two hundred", []),
+        ("send 1175 euros", []),
+        ("it is 1175", ["current"]),
     ],
 )
 def test_accounts_in_english(text: str, meant: list[str]) -> None:
@@ -66,6 +68,7 @@ def test_accounts_in_english(text: str, meant: list[str]) -> None:
         ("tatil hesabıma", ["tatil"]),
         ("kredi kartımın borcu", ["kart"]),
         ("sonu 3390 olan", ["vadesiz"]),
+        ("3390 ile biten", ["vadesiz"]),
         ("üç üç dokuz sıfır", ["vadesiz"]),
         ("ikincisi", ["tatil"]),
         ("vadesiz değil tasarruf", ["tatil"]),
@@ -104,6 +107,8 @@ def test_where_money_comes_from_and_goes(text: str, code: str, source: list[str]
         # The same in the ear: the caller has to choose, by the ending.
         ("John Smith", "en", ["John Smith", "Jon Smyth"]),
         ("the one ending in 7740", "en", ["Jon Smyth"]),
+        ("send 2087 pounds to Maria", "en", ["Maria Lopez"]),
+        ("send 2087 pounds", "en", []),
         ("will you send it", "en", []),
         ("send it to Will", "en", ["Will Turner"]),
         ("Ayşe'ye iki yüz lira", "tr", ["Ayşe Yılmaz"]),
