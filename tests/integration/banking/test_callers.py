@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import grpc
 import pytest
 
 from tellerline.embedded import Fresh
 from tellerline.rpc import banking_pb2 as pb
 
-from .conftest import CURRENT, EMMA, EMMA_PIN, Client, rows
+from .conftest import CURRENT, EMMA, EMMA_PIN, Client, Service, rows
 
 LEVEL = pb.AuthenticationReply
 
@@ -87,6 +90,19 @@ async def test_five_failures_lock_customer_and_caller_with_the_same_words(client
     assert (await client.look("late")).locked
 
 
+async def test_guesses_at_once_are_five_together(client: Client, bank: Any) -> None:
+    """Twenty telephones type a PIN for one customer at the same moment: the bank sees five."""
+
+    async def guess(number: int) -> str:
+        call, caller = f"call-{number}", f"caller-{number}"
+        await client.type(call, "customer_number", EMMA, caller=caller)
+        return await client.type(call, "pin", b"%04d" % number, caller=caller)
+
+    answers = await asyncio.gather(*(guess(number) for number in range(20)))
+    assert set(answers) == {"REJECTED"}
+    assert [asked["operation"] for asked in bank[0].journal].count("checkPin") == 5
+
+
 async def test_a_caller_who_tries_many_customers_is_locked(client: Client) -> None:
     """Unknown numbers count like known ones, and an unknown number is rejected like a wrong PIN."""
     for attempt in range(5):
@@ -111,7 +127,9 @@ async def test_a_success_starts_the_count_anew(client: Client) -> None:
         assert (await client.look(call)).level == LEVEL.AUTHENTICATED
 
 
-async def test_idle_time_makes_a_caller_stale(client: Client, service, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+async def test_idle_time_makes_a_caller_stale(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was said five minutes ago proves nothing now; the PIN alone brings it back."""
     await client.log_in("call")
     identities = service.teller.authentication._identities
@@ -150,7 +168,9 @@ async def test_what_is_no_secret_input_is_turned_away(client: Client, purpose: s
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_every_step_is_audited_under_a_pseudonym(client: Client, fresh: Fresh, service) -> None:  # type: ignore[no-untyped-def]
+async def test_every_step_is_audited_under_a_pseudonym(
+    client: Client, fresh: Fresh, service: Service
+) -> None:
     """The chain tells who asked for what, without a number, a name or a digit."""
     await client.type("call", "customer_number", EMMA)
     await client.type("call", "pin", b"8642")
