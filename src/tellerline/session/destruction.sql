@@ -62,10 +62,8 @@ DELETE FROM session.set_aside WHERE call_id = ANY(%(call_ids)s);
 UPDATE session.recording SET wrapped_key = NULL, destroyed_at = coalesce(destroyed_at, now())
 WHERE call_id = ANY(%(call_ids)s) AND wrapped_key IS NOT NULL;
 
--- erase_calls: who called; that a call was answered stays, as do the numbers of its records, so that one which
--- comes again is not stored again
-UPDATE session.call SET caller = '', sip_call_id = '', language = '', recording_consent = NULL
-WHERE call_id = ANY(%(call_ids)s);
+-- erase_calls: who called, now and when more comes (0006_erased.sql); that a call was answered stays
+UPDATE session.call SET erased_at = coalesce(erased_at, now()) WHERE call_id = ANY(%(call_ids)s);
 
 -- erase_from_banking: attempts, quotes and references to accounts
 SELECT attempts, quotes, unsettled FROM banking.erase(%(subjects)s);

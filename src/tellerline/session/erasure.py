@@ -29,7 +29,11 @@ _STATEMENTS = ("turns", "tool_calls", "contexts", "handovers", "set_aside", "rec
 
 @dataclass(frozen=True)
 class Erased:
-    """What went. `open_calls` and `unsettled` orders still go on: erase again when they ended."""
+    """What went. `open_calls` and `unsettled` orders still go on: erase again when they ended.
+
+    Of an erased call nothing more is kept, whatever is still in a spool; but banking may learn more in one
+    that goes on.
+    """
 
     call_ids: tuple[str, ...]
     counts: dict[str, int]
@@ -40,7 +44,7 @@ class Erased:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of the customer is left, or on its way to be stored."""
+        """Whether nothing of the customer is left."""
         return not self.open_calls and not self.unsettled
 
 

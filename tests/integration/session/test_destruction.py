@@ -176,9 +176,22 @@ async def test_a_customer_is_erased_everywhere_but_from_the_pseudonymous_audit(
     assert again.returncode == 0, again.stderr
     assert {mark for mark, _ in await asyncio.to_thread(found, fresh, _MARKS[3:6])} == set()
 
-    # A record of the call that comes again, from a spool, brings nothing back.
-    reply = await append(client, turn(theirs, 1, heard="I like aubergine"))
-    assert (reply.stored, reply.known) == (0, 1)
+    # Records of the call that come from a spool, again or only now, are counted and bring nothing back.
+    late = pb.RecordingStarted(file="late.tlr", host="gpu1", wrapped_key=b"the-late-key", key_id="1")
+    handover = pb.HandedOver(reference="late", target="sip:agent@bank", summary="about aubergine")
+    reply = await append(
+        client,
+        turn(theirs, 1, heard="I like aubergine"),
+        turn(theirs, 11, heard="I still like aubergine"),
+        context(theirs, 12, "aubergine"),
+        record(theirs, 13, handed_over=handover),
+        record(theirs, 14, consent_given=pb.ConsentGiven(recording=True)),
+        record(theirs, 3, "connector@cpu-0", recording_started=late),
+        record(theirs, 4, "connector@cpu-0", call_opened=pb.CallOpened(lane="cpu-0", caller="49999")),
+    )
+    assert (reply.stored, reply.known, len(reply.set_aside)) == (6, 1, 0)
+    left = await asyncio.to_thread(found, fresh, ("aubergine", "49999", "the-late-key"))
+    assert left == set()
     verified = await asyncio.to_thread(
         tellerline, "audit", "verify", "--config", str(service.config), "--json"
     )
