@@ -27,6 +27,8 @@ from tellerline.settings import TransferLimits
 
 log = logging.getLogger(__name__)
 
+# By then a caller is told that it is pending: pipelines give up soon after.
+_ANSWER_SECONDS = 4.5
 # From then on anybody may ask the bank about an intent: its executor, at 5 s a call, is done or dead.
 _ASK_SECONDS = 15.0
 # Between two questions about an order: so much longer each time, up to a minute. Asking does no harm.
@@ -94,7 +96,7 @@ class Orders:
         return Quoted(row.quote_id, quote, self._sealing.token(*row.bound()), valid_seconds)
 
     async def execute(self, asked: Asked, quote_id: str, token: bytes, confirmed_by: str) -> OrderRow:
-        """Executes a quote once; asked again, tells what became of it.
+        """Executes a quote once; asked again, tells what became of it. Answers within 4.5 s.
 
         The order goes on when the asker is cancelled or goes away. Raises Refused, BankUnavailable,
         IdentitiesAway, SpeculativeWrite.
@@ -104,7 +106,9 @@ class Orders:
         task = asyncio.create_task(self._execute(asked, quote_id, token, confirmed_by))
         self._running.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        # Waiting cancels nothing: neither an asker that goes away nor our patience ends an order.
+        done, _ = await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
+        return task.result() if done else OrderRow(OrderState.IN_DOUBT)
 
     async def finish(self) -> None:
         """Waits for the orders that are under way."""

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tellerline.banking import orders
 from tellerline.embedded import Fresh
 from tellerline.rpc import banking_pb2 as pb
 from tellerline.sandbox_bank import behaviour
@@ -190,6 +191,19 @@ async def test_an_order_goes_on_without_whoever_asked(client: Client, bank: Any,
     asking.cancel()
     assert (await settled(client, "call", quote)).state == REPLY.EXECUTED
     assert moved(bank) == [800]
+
+
+async def test_a_caller_hears_of_a_slow_order_before_the_bank_answers(
+    client: Client, bank: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pending at the end of our patience; the order goes on, and its answer is kept."""
+    monkeypatch.setattr(orders, "_ANSWER_SECONDS", 0.05)
+    await client.log_in("call")
+    quote = await client.quote("call", 300)
+    faults(bank, mode="slow", operations=("execute",), delay_ms=300)
+    assert (await client.execute("call", quote)).state == REPLY.PENDING
+    assert (await settled(client, "call", quote)).state == REPLY.EXECUTED
+    assert moved(bank) == [300]
 
 
 async def test_a_bank_that_takes_its_time_is_pending(client: Client, bank: Any) -> None:
