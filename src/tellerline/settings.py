@@ -93,6 +93,8 @@ class RecognitionSettings(Concern):
     device: Literal["cpu", "cuda"] = "cpu"
     compute_type: Literal["int8", "int8_float16", "float16", "float32"] = "int8"
     threads: Annotated[int, Field(ge=1, le=64)] = 2
+    # BCP 47 primary subtag → Whisper model of the manifest for callers who speak it, instead of the default.
+    by_language: dict[str, str] = {}
     # An utterance above this is noise (docs/latency.md, measured: noise >= 0.85, speech <= 0.33).
     no_speech_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
 
@@ -114,6 +116,8 @@ class SynthesisSettings(Concern):
     """The voice, and the threads one clause may use."""
 
     voice: str = "en-us-joe-medium"
+    # BCP 47 primary subtag → voice of espeak-ng (`espeak-ng --voices`): for languages `voice` does not speak.
+    espeak: dict[str, str] = {"tr": "tr"}
     threads: Annotated[int, Field(ge=1, le=16)] = 2
 
 

@@ -16,6 +16,7 @@ from tellerline.engine.manifest import Manifest, load
 from tellerline.engine.router.loading import load_router
 from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.store import ModelStore
+from tellerline.engine.tts.espeak import EspeakSynthesizer
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
 from tellerline.settings import EngineSettings
@@ -27,12 +28,16 @@ _Loaded = TypeVar("_Loaded")
 
 @dataclass
 class Models:
-    """What is loaded. Recognisers and voices by engine or voice name; "" is the site's default."""
+    """What is loaded. Recognisers by engine or model, voices by name; "" is the site's default."""
 
     recognizers: dict[str, Recognizer]
+    # Language → key of `recognizers`, for those the default does not hear.
+    recognizers_by_language: dict[str, str]
     language_model: LanguageModel
     language_model_name: str
     voices: dict[str, Synthesizer]
+    # Language → voice, for those the default does not speak.
+    voices_by_language: dict[str, Synthesizer]
     # Model names by recogniser, for the self-test's known answers.
     recognizer_models: dict[str, str]
     router: IntentRouter
@@ -45,7 +50,8 @@ class Models:
         """Frees every model."""
         for recognizer in {id(one): one for one in self.recognizers.values()}.values():
             recognizer.close()
-        for voice in {id(one): one for one in self.voices.values()}.values():
+        voices = (*self.voices.values(), *self.voices_by_language.values())
+        for voice in {id(one): one for one in voices}.values():
             voice.close()
         self.router.close()
         self.language_model.close()
@@ -61,9 +67,13 @@ def load_models(settings: EngineSettings) -> Models:
     model = settings.language_model.model
     return Models(
         recognizers=recognizers,
+        recognizers_by_language=dict(settings.recognition.by_language),
         language_model=_timed(model, lambda: _language_model(settings, store)),
         language_model_name=model,
         voices={"": synthesizer, voice: synthesizer},
+        voices_by_language={
+            language: EspeakSynthesizer(name) for language, name in settings.synthesis.espeak.items()
+        },
         recognizer_models=names,
         router=_timed("the intent router", lambda: load_router(settings.router, store)),
         router_models=settings.router.models,
@@ -85,6 +95,9 @@ def _recognizers(settings: EngineSettings, store: ModelStore) -> tuple[dict[str,
         engine: _timed(name, functools.partial(_recognizer, engine, name, settings, store))
         for engine, name in chosen.items()
     }
+    for name in sorted(set(wanted.by_language.values())):
+        loaded[name] = _timed(name, functools.partial(_recognizer, "whisper", name, settings, store))
+        chosen[name] = name
     return {"": loaded[wanted.default], **loaded}, chosen
 
 

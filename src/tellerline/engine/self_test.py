@@ -12,6 +12,7 @@ import time
 import wave
 from pathlib import Path
 
+from tellerline import language
 from tellerline.engine import audio
 from tellerline.engine.asr.port import Recognizer
 from tellerline.engine.llm.port import LanguageModel, Message, Prompt, Sampling
@@ -37,13 +38,17 @@ async def run(models: Models) -> None:
     started = time.perf_counter()
     for name in models.voices.keys() - {""}:
         await _speaks(name, models.voices[name], _known(models, name))
+    for code, voice in models.voices_by_language.items():
+        await _speaks(
+            f"espeak-ng ({code})", voice, KnownAnswer(prompt=language.load(code).phrases["greeting"])
+        )
     for engine, name in models.recognizer_models.items():
         await _hears(name, models.recognizers[engine], models, _known(models, name))
     await _answers(
         models.language_model_name, models.language_model, _known(models, models.language_model_name)
     )
-    for language, name in models.router_models.items():
-        await _routes(name, language, models.router, _known(models, name))
+    for code, name in models.router_models.items():
+        await _routes(name, code, models.router, _known(models, name))
     log.info("self-test held in %.1f s", time.perf_counter() - started)
 
 
@@ -114,8 +119,8 @@ async def _answers(name: str, model: LanguageModel, known: KnownAnswer) -> None:
         raise ModelError(f"self-test: {name} answered {said!r}, should contain {known.answer!r}; {_REMEDY}")
 
 
-async def _routes(name: str, language: str, router: IntentRouter, known: KnownAnswer) -> None:
-    routed = await router.route(known.prompt, language)
+async def _routes(name: str, code: str, router: IntentRouter, known: KnownAnswer) -> None:
+    routed = await router.route(known.prompt, code)
     if routed.intent != known.answer:
         raise ModelError(
             f"self-test: {name} took {known.prompt!r} for {routed.intent}, should be {known.answer}; "

@@ -85,11 +85,15 @@ def _add_services(
     server: grpc.aio.Server, models: Models, slots: Slots, times: TurnTimes, settings: EngineSettings
 ) -> None:
     engine_pb2_grpc.add_EngineServicer_to_server(EngineServicer(slots, models.language_model), server)
-    engine_pb2_grpc.add_RecognitionServicer_to_server(RecognitionServicer(models.recognizers, times), server)
+    engine_pb2_grpc.add_RecognitionServicer_to_server(
+        RecognitionServicer(models.recognizers, models.recognizers_by_language, times), server
+    )
     engine_pb2_grpc.add_LanguageModelServicer_to_server(
         LanguageModelServicer(models.language_model, times, settings.language_model.max_tokens), server
     )
-    engine_pb2_grpc.add_SynthesisServicer_to_server(SynthesisServicer(models.voices, times), server)
+    engine_pb2_grpc.add_SynthesisServicer_to_server(
+        SynthesisServicer(models.voices, models.voices_by_language, times), server
+    )
     engine_pb2_grpc.add_RouterServicer_to_server(RouterServicer(models.router), server)
 
 

@@ -90,8 +90,11 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
 class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
     """Utterances in, transcripts out."""
 
-    def __init__(self, recognizers: dict[str, Recognizer], times: TurnTimes) -> None:
+    def __init__(
+        self, recognizers: dict[str, Recognizer], by_language: dict[str, str], times: TurnTimes
+    ) -> None:
         self._recognizers = recognizers
+        self._by_language = by_language
         self._times = times
 
     async def Recognize(
@@ -148,7 +151,8 @@ class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
             known = ", ".join(sorted(self._recognizers.keys() - {""}))
             raise PromptError(f"recognition: no engine {start.engine!r} here; there are: {known}")
         try:
-            return self._recognizers[start.engine].open(start.language, start.partials)
+            name = start.engine or self._by_language.get(_primary(start.language), "")
+            return self._recognizers[name].open(start.language, start.partials)
         except RecognitionError as error:
             raise PromptError(str(error)) from error
 
@@ -170,6 +174,11 @@ class RecognitionServicer(engine_pb2_grpc.RecognitionServicer):
         if not heard.text:
             metrics.ENGINE_NOT_SPEECH.inc()
         replies.put_nowait(_transcript(request, heard, final=True))
+
+
+def _primary(language: str) -> str:
+    """The primary subtag of a BCP 47 tag: "tr" of "tr-TR"."""
+    return language.lower().split("-")[0]
 
 
 def _transcript(request: engine_pb2.RecognizeRequest, heard: Heard, final: bool) -> engine_pb2.RecognizeReply:
@@ -261,8 +270,11 @@ class SynthesisServicer(engine_pb2_grpc.SynthesisServicer):
     _DEFAULT_RATE_HZ = 8000
     _RATES_HZ = (8000, 16000, 22050, 24000, 48000)
 
-    def __init__(self, voices: dict[str, Synthesizer], times: TurnTimes) -> None:
+    def __init__(
+        self, voices: dict[str, Synthesizer], by_language: dict[str, Synthesizer], times: TurnTimes
+    ) -> None:
         self._voices = voices
+        self._by_language = by_language
         self._times = times
 
     async def Synthesize(
@@ -278,9 +290,10 @@ class SynthesisServicer(engine_pb2_grpc.SynthesisServicer):
                 f"rates: {', '.join(map(str, self._RATES_HZ))}",
             )
         asked: float | None = time.perf_counter()
-        spoken = self._voices[request.voice].synthesize(
-            request.text, request.speed or 1.0, rate_hz, request.fixed_phrase
-        )
+        voice = self._voices[request.voice]
+        if not request.voice:
+            voice = self._by_language.get(_primary(request.language), voice)
+        spoken = voice.synthesize(request.text, request.speed or 1.0, rate_hz, request.fixed_phrase)
         async with _reported(context, "synthesis"), contextlib.aclosing(spoken) as sentences:
             async for sentence in sentences:
                 if asked is not None and not sentence.cached:

@@ -77,8 +77,30 @@ async def test_personal_text_is_not_kept(caller: Caller) -> None:
     assert [reply.cached for _ in range(2) for reply in await caller.speak(text)] == [False, False]
 
 
+async def test_turkish_is_spoken_by_a_voice_of_its_own(caller: Caller) -> None:
+    text = "Kartınız yolda. Bir dakika lütfen."
+    replies = await caller.speak(text, language="tr-TR")
+    assert [word.text for reply in replies for word in reply.words] == text.split()
+    english = await caller.speak(text, language="en")
+    assert b"".join(reply.pcm for reply in replies) != b"".join(reply.pcm for reply in english)
+    total_ms = sum(len(reply.pcm) for reply in replies) // 16
+    start, _ = audio.sound(audio.from_pcm(replies[0].pcm), 8000)
+    assert 1000 < total_ms < 5000 and start <= 0.03 * 8000
+    assert replies[-1].words[-1].end_ms <= total_ms
+
+
+async def test_the_turkish_voice_keeps_fixed_phrases_and_goes_slower(caller: Caller) -> None:
+    text = "Size nasıl yardımcı olabilirim?"
+    first = await caller.speak(text, language="tr", fixed_phrase=True)
+    again = await caller.speak(text, language="tr", fixed_phrase=True)
+    assert again[0].cached and again[0].pcm == first[0].pcm
+    slowly = await caller.speak(text, language="tr", speed=0.8)
+    assert len(slowly[0].pcm) > 1.1 * len(first[0].pcm)
+
+
 async def test_no_text_is_no_audio(caller: Caller) -> None:
     assert b"".join([reply.pcm for text in ("", " ", "...") for reply in await caller.speak(text)]) == b""
+    assert b"".join([reply.pcm for reply in await caller.speak(" ", language="tr")]) == b""
 
 
 async def test_a_cancelled_synthesis_frees_the_voice(caller: Caller, other_caller: Caller) -> None:
