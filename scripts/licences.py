@@ -28,6 +28,7 @@ ELSEWHERE = """## Inside packages, and from Debian
 | smart-turn v3.2 | pipecat-ai | BSD-2-Clause |
 | espeak-ng phoneme data | piper-tts | GPL-3.0-or-later |
 | llama.cpp and ggml | llama-cpp-python | MIT |
+| BANKING77 (weights derived from it: language/intent_weights) | PolyAI Limited | CC-BY-4.0 |
 | sipp, iproute2 (tests) | Debian | GPL-2.0 |
 | espeak-ng (tests) | Debian | GPL-3.0-or-later |
 """

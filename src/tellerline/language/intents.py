@@ -42,18 +42,19 @@ _SLOT = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True)
 class Sentence:
-    """Something a caller says, what they mean, and the pattern it was made from."""
+    """Something a caller says, what they mean, its topic within that, and the pattern it was made from."""
 
     text: str
     intent: str
+    topic: str
     pattern: str
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One language's intents.yml: patterns by intent, and what fills and surrounds them."""
+    """One language's intents.yml: patterns by intent and topic, and what fills and surrounds them."""
 
-    patterns: Mapping[str, tuple[str, ...]]
+    patterns: Mapping[tuple[str, str], tuple[str, ...]]
     slots: Mapping[str, tuple[str, ...]]
     openings: tuple[str, ...]
     closings: tuple[str, ...]
@@ -67,13 +68,13 @@ class Examples:
         """
         chance = random.Random(seed)
         made: dict[Sentence, None] = {}
-        for intent, patterns in self.patterns.items():
+        for (intent, topic), patterns in self.patterns.items():
             for pattern in patterns:
                 for _ in range(fillings if "{" in pattern else 1):
                     text = self._filled(pattern, chance)
-                    made[Sentence(text, intent, pattern)] = None
+                    made[Sentence(text, intent, topic, pattern)] = None
                     if intent in self.carried:
-                        made[Sentence(self._carried(text, chance), intent, pattern)] = None
+                        made[Sentence(self._carried(text, chance), intent, topic, pattern)] = None
         return list(made)
 
     def _filled(self, pattern: str, chance: random.Random) -> str:
@@ -93,9 +94,13 @@ def examples(language: str) -> Examples:
     if not file.is_file():
         raise SettingsError(f"language: {language!r} has no intents.yml; there is no router without examples")
     data: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    patterns = {intent: tuple(map(str, said)) for intent, said in data["intents"].items()}
+    patterns = {
+        (intent, topic): tuple(map(str, said))
+        for intent, topics in data["intents"].items()
+        for topic, said in (topics if isinstance(topics, dict) else {intent: topics}).items()
+    }
     slots = {name: tuple(map(str, values)) for name, values in data["slots"].items()}
-    if unknown := patterns.keys() ^ set(INTENTS):
+    if unknown := set(data["intents"]) ^ set(INTENTS):
         raise SettingsError(f"language: {language}/intents.yml: missing or unknown: {sorted(unknown)}")
     for said in patterns.values():
         if bad := {name for pattern in said for name in _SLOT.findall(pattern)} - slots.keys():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class Head:
 def load(path: Path) -> Head:
     """The head in `path`. Raises ModelError when the file is missing or no head of ours."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
             head = Head(
                 model=facts["model"],
@@ -83,7 +84,7 @@ def load(path: Path) -> Head:
                 threshold=float(facts["threshold"]),
                 about=facts["about"],
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"routing: {path} is no intent head ({error}); train one with scripts/train_intents.py"
         ) from error
