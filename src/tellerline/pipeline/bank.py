@@ -15,6 +15,8 @@ from tellerline.rpc import banking_pb2 as pb
 # Above the banking service's own 5 s for the bank, below a turn's deadline.
 SECONDS = 5.5
 RETRY_SECONDS = 0.2
+# gRPC's own words for a request that never left.
+_NOT_CONNECTED = "failed to connect"
 # A PIN that was typed may have to be asked for again; everything else tells why it cannot be.
 _ASK_AGAIN = (pb.NOT_AUTHENTICATED, pb.STALE, pb.CLOSED)
 
@@ -85,7 +87,7 @@ class CallsBank:
         try:
             return await self._banking.call(method, request, SECONDS)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if not str(error.details()).startswith(_NOT_CONNECTED):
                 raise
         # A connection that is only being made counts as away (bootstrap.CHANNEL_OPTIONS: 100 ms, passed on a
         # busy host); every operation bears being asked twice.

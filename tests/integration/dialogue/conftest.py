@@ -73,12 +73,18 @@ def stores() -> Iterator[embedded.Datastores]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Where banking listens; the same place for every test, so that a pipeline may wait for it there."""
+    with tempfile.TemporaryDirectory(prefix="tl-talk-") as name:
+        yield Path(name)
+
+
 @pytest.fixture
-async def bank(stores: embedded.Datastores) -> AsyncIterator[Bank]:
+async def bank(stores: embedded.Datastores, folder: Path) -> AsyncIterator[Bank]:
     """A sandbox bank and a banking service over it."""
     fresh = stores.fresh()
     async with contextlib.AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tl-talk-")))
         core, base_url = await stack.enter_async_context(sandbox.running(app.SandboxBank(seed.load())))
         key = folder / "audit.key"
         key.write_bytes(base64.b64encode(os.urandom(32)))
@@ -89,7 +95,7 @@ async def bank(stores: embedded.Datastores) -> AsyncIterator[Bank]:
             redis=fresh.redis("banking"),
             bank=BankSettings(base_url=base_url, timeout_seconds=1.0),
             audit_key=key,
-            audit_heads=folder / "heads",
+            audit_heads=Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tl-heads-"))),
         )
         await stack.enter_async_context(server.running(chosen))
         doors = ((chosen.listen, rpc.BankingStub), (chosen.secrets_listen, rpc.SecretInputStub))

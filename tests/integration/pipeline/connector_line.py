@@ -82,6 +82,11 @@ class Line:
         """Presses a key."""
         self._send(digit=pb.Digit(digit=digit, duration_ms=100))
 
+    def dark_input_ends(self, outcome: pb.DarkInputResult.Outcome) -> None:
+        """What became of the digits that were asked for last."""
+        request_id = self.sent("dark_input")[-1].dark_input.request_id
+        self._send(dark_input_result=pb.DarkInputResult(request_id=request_id, outcome=outcome))
+
     def hold(self, held: bool) -> None:
         """Puts the bot on hold, or takes it off."""
         self.held = held
@@ -150,7 +155,12 @@ class Line:
         self._up.put_nowait(pb.FromConnector(call_id=self._call_id, **event))
 
     async def _outgoing(self) -> AsyncIterator[pb.FromConnector]:
-        attach = pb.Attach(resume=self._resume, attempt=2 if self._resume else 1, sip_call_id=self._call_id)
+        attach = pb.Attach(
+            resume=self._resume,
+            attempt=2 if self._resume else 1,
+            sip_call_id=self._call_id,
+            telephone_event=True,
+        )
         yield pb.FromConnector(call_id=self._call_id, attach=attach)
         while (message := await self._up.get()) is not None:
             yield message
