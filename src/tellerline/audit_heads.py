@@ -79,7 +79,8 @@ class Heads:
         # One write of less than a page to a file opened to append: two instances on a host do not mix lines.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, (json.dumps(line) + "\n").encode())
+            # Begun anew: a line a power cut tore before this one stays the only one damaged.
+            os.write(descriptor, f"\n{json.dumps(line)}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -131,10 +132,14 @@ async def _try_to_keep(heads: Heads, pool: AsyncConnectionPool[Any]) -> None:
 
 
 def read(folder: Path, key: AuditKey) -> Iterator[KeptHead]:
-    """Every head kept in `folder` by whatever service, each with whether its signature holds."""
+    """Every head kept in `folder` by whatever service, each with whether its signature holds.
+
+    Raises OSError where a file cannot be read.
+    """
     for path in sorted(folder.glob("*.heads")):
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            yield _read_line(line, path.name, number, key)
+            if line:
+                yield _read_line(line, path.name, number, key)
 
 
 def _read_line(line: str, file: str, number: int, key: AuditKey) -> KeptHead:

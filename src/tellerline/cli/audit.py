@@ -46,6 +46,8 @@ def verify(config: Path, folders: tuple[Path, ...], as_json: bool) -> None:
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
         raise AuditError(f"the audit's database cannot be asked: {reason}") from error
+    except OSError as error:
+        raise AuditError(f"audit: {error.filename}: cannot be read ({error.strerror})") from error
     click.echo(json.dumps(_as_dict(report), indent=2) if as_json else _as_text(report))
     sys.exit(0 if report.good else 1)
 

@@ -247,6 +247,17 @@ async def test_what_was_kept_long_enough_goes_and_the_audit_says_how_much(
     again = await asyncio.to_thread(tellerline, "retention", "--config", str(service.config))
     assert {line.split()[0] for line in again.stdout.splitlines()} == {"0"}
 
+    # The daemon does so by itself, when it starts and then on its timer.
+    with psycopg.connect(**postgres.parameters(fresh.superuser())) as connection:
+        connection.execute("UPDATE session.turn SET at = now() - interval '91 days'")
+    service.stop()
+    await asyncio.to_thread(service.start)
+
+    async def blank() -> bool:
+        return rows(fresh, "SELECT count(*) FROM session.turn WHERE heard <> ''") == [(0,)]
+
+    await eventually(blank)
+
 
 async def test_the_daemon_keeps_heads_and_verify_finds_what_an_administrator_did(
     service: Any, client: Any, fresh: embedded.Fresh

@@ -77,6 +77,18 @@ def test_heads_are_kept_in_order_once_each(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_line_torn_by_a_power_cut_costs_itself_alone(tmp_path: Path) -> None:
+    key = audit.AuditKey((_OLD,))
+    audit_heads.Heads(tmp_path, key, "session").keep(audit.Head(1, bytes(32)))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    audit_heads.Heads(tmp_path, key, "session").keep(audit.Head(2, bytes(32)))
+    assert [(kept.position, kept.genuine) for kept in audit_heads.read(tmp_path, key)] == [
+        (0, False),
+        (2, True),
+    ]
+
+
 def test_a_head_of_another_site_is_not_genuine(tmp_path: Path) -> None:
     audit_heads.Heads(tmp_path, audit.AuditKey((_NEW,)), "session").keep(audit.Head(1, bytes(32)))
     assert [kept.genuine for kept in audit_heads.read(tmp_path, audit.AuditKey((_OLD,)))] == [False]
