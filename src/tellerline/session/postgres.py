@@ -143,7 +143,7 @@ class PostgresCalls:
         async with self._transaction() as cursor:
             await cursor.execute(SQL["relay_turn"])
             turn = await cursor.fetchone()
-            if turn is None or not next(iter(turn.values())):
+            if turn is None or not turn["mine"]:
                 yield []
                 return
             await cursor.execute(SQL["take_events"], {"count": count})
@@ -157,13 +157,14 @@ class PostgresCalls:
         if not rows:
             return 0
         async with self._transaction() as cursor:
-            await cursor.execute(SQL["ensure_calls"], _calls_of(rows))
-            await cursor.execute(SQL["insert_records"], _records_of(rows))
+            # Two round trips in all, whatever there is to store.
+            async with cursor.connection.pipeline():
+                await cursor.execute(SQL["ensure_calls"], _calls_of(rows))
+                await cursor.execute(SQL["insert_records"], _records_of(rows))
             new = {tuple(row.values()) for row in await cursor.fetchall()}
             # The first of a pair within one request is the one that was stored.
             fresh = [row for row in {row.key: row for row in reversed(rows)}.values() if row.key in new]
             fresh.reverse()
-            # One round trip for all of them.
             async with cursor.connection.pipeline():
                 for row in fresh:
                     for statement in row.statements:

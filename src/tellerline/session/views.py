@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _EVENTS_AT_ONCE = 500
 # Events an instance left when it died are found by the others' next round.
 _IDLE_SECONDS = 1.0
+# Events gather for so long: views are for people, and a transaction for each would slow appends down.
+_GATHER_SECONDS = 0.05
 _WAIT_MS = 1000
 _ABANDONED_MS = 10_000
 _PAUSE_SECONDS = 1.0
@@ -56,6 +58,7 @@ class Relay:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
                     await self._more.wait()
+                    await asyncio.sleep(_GATHER_SECONDS)
             except TimeoutError:
                 pass
 
