@@ -91,6 +91,11 @@ class Archive:
         about = await self.of_call(call_id)
         if about.wrapped_key is None:
             raise RecordingError(f"the recording of call {call_id} was destroyed at {about.destroyed_at}")
+        if about.key_id != settings.key_id:
+            raise RecordingError(
+                f"the recording of call {call_id} is under site key {about.key_id}, not {settings.key_id}; "
+                "give connector settings with that `recording.site_key` and `key_id`"
+            )
         path = _present(settings.folder / about.file, about.host)
         _absent(wav)
         key = recording.SiteKey(settings).unwrap(about.wrapped_key, call_id)

@@ -143,6 +143,14 @@ def test_a_sweep_removes_files_without_a_key_and_no_other(operator: Operator) ->
     assert not file.exists()
 
 
+def test_another_site_key_is_asked_for_by_its_id(operator: Operator, tmp_path: Path) -> None:
+    newer = operator.site.model_copy(update={"key_id": "2027"})
+    operator.files["connector"].write_text(settings.dump(settings.ConnectorSettings(recording=newer)))
+    _, said = operator.run("export", Operator.CALL, "--reason", "x", "--to", str(tmp_path / "o.wav"))
+    assert "is under site key 2026, not 2027" in said
+    assert operator.audited() == []
+
+
 def test_what_is_not_there_is_said(operator: Operator, tmp_path: Path) -> None:
     _, said = operator.run("export", "f" * 32, "--reason", "x")
     assert "has no recording" in said
