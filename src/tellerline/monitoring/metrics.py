@@ -51,6 +51,17 @@ PIPELINE_BARGE_INS = Counter(
 PIPELINE_GUARDED = Counter(
     "tellerline_pipeline_guarded_total", "Model sentences replaced before they were spoken.", ["guard"]
 )
+PIPELINE_PROVIDER_REQUESTS = Counter(
+    "tellerline_pipeline_provider_requests_total",
+    "Requests to a provider by how they ended, where a site has more than the engine.",
+    ["kind", "provider", "outcome"],  # answered, failed, late, skipped (its breaker is open)
+)
+PIPELINE_PROVIDER_BREAKER = Enum(
+    "tellerline_pipeline_provider_breaker",
+    "State of the circuit breaker in front of a provider.",
+    ["kind", "provider"],
+    states=["closed", "open", "half_open"],
+)
 
 # ---- connector
 CONNECTOR_CALLS = Gauge("tellerline_connector_calls", "Live SIP calls.", ["lane"])

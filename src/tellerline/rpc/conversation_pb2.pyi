@@ -372,3 +372,41 @@ class CallEnded(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class ShowProvidersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ProviderOrder(_message.Message):
+    __slots__ = ("kind", "providers")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDERS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    providers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., providers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ChooseProvidersRequest(_message.Message):
+    __slots__ = ("orders",)
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[ProviderOrder]
+    def __init__(self, orders: _Optional[_Iterable[_Union[ProviderOrder, _Mapping]]] = ...) -> None: ...
+
+class ProviderState(_message.Message):
+    __slots__ = ("kind", "provider", "breaker", "missing")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    provider: str
+    breaker: str
+    missing: str
+    def __init__(self, kind: _Optional[str] = ..., provider: _Optional[str] = ..., breaker: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
+
+class ProvidersReply(_message.Message):
+    __slots__ = ("orders", "states")
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[ProviderOrder]
+    states: _containers.RepeatedCompositeFieldContainer[ProviderState]
+    def __init__(self, orders: _Optional[_Iterable[_Union[ProviderOrder, _Mapping]]] = ..., states: _Optional[_Iterable[_Union[ProviderState, _Mapping]]] = ...) -> None: ...

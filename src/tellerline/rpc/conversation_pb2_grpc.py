@@ -188,3 +188,131 @@ class Conversation:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ProvidersStub:
+    """---- providers ------------------------------------------------------------------
+
+    Who recognises, answers and speaks for this lane's calls. A choice counts for turns that begin after it, and
+    until the daemon starts again: what lasts is in its settings.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Show = channel.unary_unary(
+                '/tellerline.v1.Providers/Show',
+                request_serializer=tellerline_dot_rpc_dot_conversation__pb2.ShowProvidersRequest.SerializeToString,
+                response_deserializer=tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.FromString,
+                _registered_method=True)
+        self.Choose = channel.unary_unary(
+                '/tellerline.v1.Providers/Choose',
+                request_serializer=tellerline_dot_rpc_dot_conversation__pb2.ChooseProvidersRequest.SerializeToString,
+                response_deserializer=tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.FromString,
+                _registered_method=True)
+
+
+class ProvidersServicer:
+    """---- providers ------------------------------------------------------------------
+
+    Who recognises, answers and speaks for this lane's calls. A choice counts for turns that begin after it, and
+    until the daemon starts again: what lasts is in its settings.
+    """
+
+    def Show(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Choose(self, request, context):
+        """FAILED_PRECONDITION where a provider named is not set up; its details say what to set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ProvidersServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Show': grpc.unary_unary_rpc_method_handler(
+                    servicer.Show,
+                    request_deserializer=tellerline_dot_rpc_dot_conversation__pb2.ShowProvidersRequest.FromString,
+                    response_serializer=tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.SerializeToString,
+            ),
+            'Choose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Choose,
+                    request_deserializer=tellerline_dot_rpc_dot_conversation__pb2.ChooseProvidersRequest.FromString,
+                    response_serializer=tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'tellerline.v1.Providers', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('tellerline.v1.Providers', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Providers:
+    """---- providers ------------------------------------------------------------------
+
+    Who recognises, answers and speaks for this lane's calls. A choice counts for turns that begin after it, and
+    until the daemon starts again: what lasts is in its settings.
+    """
+
+    @staticmethod
+    def Show(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tellerline.v1.Providers/Show',
+            tellerline_dot_rpc_dot_conversation__pb2.ShowProvidersRequest.SerializeToString,
+            tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Choose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tellerline.v1.Providers/Choose',
+            tellerline_dot_rpc_dot_conversation__pb2.ChooseProvidersRequest.SerializeToString,
+            tellerline_dot_rpc_dot_conversation__pb2.ProvidersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
