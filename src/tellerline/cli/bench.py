@@ -15,7 +15,16 @@ import grpc
 from tellerline import stack, stack_state
 from tellerline.errors import TellerlineError
 from tellerline.robot import machine
-from tellerline.robot.benchmarks import crash, interrupting, latency, line, recognition, report, tasks
+from tellerline.robot.benchmarks import (
+    crash,
+    interrupting,
+    latency,
+    line,
+    recognition,
+    report,
+    session,
+    tasks,
+)
 from tellerline.robot.benchmarks.bench import Bench, Result
 from tellerline.robot.caller import REPEATS, Caller
 
@@ -28,6 +37,7 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
     "media": line.media,
     "memory": line.memory,
     "recognition": recognition.recognition,
+    "session": session.session,
     "tasks": tasks.tasks,
 }
 
