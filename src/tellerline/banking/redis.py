@@ -1,4 +1,4 @@
-"""Redis behind the identities of running calls, sealed: who writes there can neither read nor forge them."""
+"""Redis: identities of running calls, sealed against who else writes there, and how the instances are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from redis.asyncio import Redis
@@ -23,6 +23,8 @@ _Answer = TypeVar("_Answer")
 
 # Longer than any call; an end that was never told is forgotten by then.
 _KEPT_SECONDS = 7200
+_HEARD_SECONDS = 10
+_STATES = "banking:states"
 # A Redis that does not answer must not keep a caller waiting; database.redis asks twice.
 PATIENCE_SECONDS = 0.15
 # How much the clocks of two hosts may differ.
@@ -81,6 +83,37 @@ class RedisIdentities:
 
     def _now(self, call_id: str) -> bytes:
         return self._sealing.seal(repr(time.time()).encode(), _used(call_id))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """How one instance sees the bank and its database."""
+
+    instance: str
+    breaker: str
+    money_closed: bool
+
+
+class RedisStates:
+    """The read side: what every instance sees, told by itself each second."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def tell(self, state: InstanceState) -> None:
+        """Replaces what `state.instance` told before. Raises IdentitiesAway."""
+        value = json.dumps({**asdict(state), "at": time.time()})
+        async with self._client.pipeline(transaction=True) as both:
+            both.hset(_STATES, state.instance, value)
+            both.expire(_STATES, _KEPT_SECONDS)
+            await _answer(both.execute())
+
+    async def told(self) -> list[InstanceState]:
+        """What the instances told of late, by name. Raises IdentitiesAway."""
+        values = await _answer(self._client.hvals(_STATES))
+        told = [json.loads(value) for value in values]
+        heard = [state for state in told if time.time() - state.pop("at") < _HEARD_SECONDS]
+        return sorted((InstanceState(**state) for state in heard), key=lambda state: state.instance)
 
 
 def _who(call_id: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -16,12 +18,13 @@ from tellerline.banking.enquiries import Desk, Enquiries
 from tellerline.banking.journal import PostgresJournal
 from tellerline.banking.orders import Doubts, Orders
 from tellerline.banking.postgres import Database
-from tellerline.banking.redis import PATIENCE_SECONDS, RedisIdentities
+from tellerline.banking.redis import PATIENCE_SECONDS, InstanceState, RedisIdentities, RedisStates
 from tellerline.banking.rest import RestBank
 from tellerline.banking.sealing import read_sealing
 from tellerline.banking.servicers import BankingServicer, SecretInputServicer, Teller
 from tellerline.banking.tables import PostgresAttempts, PostgresOrders
 from tellerline.database import postgres, redis
+from tellerline.errors import IdentitiesAway
 from tellerline.monitoring import notify
 from tellerline.rpc import banking_pb2_grpc
 from tellerline.settings import BankingSettings
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # What a running order may take at SIGTERM: the bank's time-out and the writing.
 _STOP_SECONDS = 8.0
+_TELL_SECONDS = 1.0
 
 
 async def serve(settings: BankingSettings) -> None:
@@ -73,8 +77,12 @@ async def running(settings: BankingSettings) -> AsyncIterator[Teller]:
             enquiries=Enquiries(desk),
             orders=Orders(desk, orders, sealing, settings.limits, quote_seconds=settings.quote_seconds),
             database=database,
+            states=RedisStates(client),
         )
-        await stack.enter_async_context(_resolving(Doubts(bank, orders, sealing)))
+        await stack.enter_async_context(
+            _alongside(_telling(f"{socket.gethostname()} {settings.listen}", teller))
+        )
+        await stack.enter_async_context(_alongside(Doubts(bank, orders, sealing).run()))
         stack.push_async_callback(teller.orders.finish)
         await stack.enter_async_context(_listening(settings, teller))
         yield teller
@@ -90,14 +98,21 @@ async def _keeping_heads(settings: BankingSettings, key: audit.AuditKey) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def _resolving(doubts: Doubts) -> AsyncIterator[None]:
-    task = asyncio.create_task(doubts.run())
+async def _alongside(doing: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `doing`, which does not end by itself, for as long as the context is open."""
+    task = asyncio.create_task(doing)
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await bootstrap.end([task])
+
+
+async def _telling(instance: str, teller: Teller) -> None:
+    while True:
+        with contextlib.suppress(IdentitiesAway):
+            breaker, closed = teller.bank.breaker.value, teller.database.away
+            await teller.states.tell(InstanceState(instance, breaker, closed))
+        await asyncio.sleep(_TELL_SECONDS)
 
 
 @contextlib.asynccontextmanager

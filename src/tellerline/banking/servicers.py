@@ -17,6 +17,7 @@ from tellerline.banking.enquiries import Enquiries, SpeculativeWrite
 from tellerline.banking.orders import Orders
 from tellerline.banking.ports import Bank
 from tellerline.banking.postgres import Database
+from tellerline.banking.redis import RedisStates
 from tellerline.errors import BankUnavailable, IdentitiesAway
 from tellerline.rpc import banking_pb2 as pb
 from tellerline.rpc import banking_pb2_grpc as rpc
@@ -36,6 +37,7 @@ class Teller:
     enquiries: Enquiries
     orders: Orders
     database: Database
+    states: RedisStates
 
 
 class BankingServicer(rpc.BankingServicer):
@@ -149,11 +151,20 @@ class BankingServicer(rpc.BankingServicer):
 
     async def Status(self, request: pb.BankStatusRequest, context: Any) -> pb.BankStatusReply:
         """See banking.proto."""
-        closed = self._teller.database.away
+        teller = self._teller
+        closed = teller.database.away
+        try:
+            instances = await teller.states.told()
+        except IdentitiesAway:
+            instances = []
         return pb.BankStatusReply(
-            breaker=self._teller.bank.breaker.value,
+            breaker=teller.bank.breaker.value,
             money_closed=closed,
             reason="the database of banking is away" if closed else "",
+            instances=(
+                pb.InstanceStatus(instance=s.instance, breaker=s.breaker, money_closed=s.money_closed)
+                for s in instances
+            ),
         )
 
 

@@ -373,11 +373,23 @@ class BankStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class BankStatusReply(_message.Message):
-    __slots__ = ("breaker", "money_closed", "reason")
+    __slots__ = ("breaker", "money_closed", "reason", "instances")
     BREAKER_FIELD_NUMBER: _ClassVar[int]
     MONEY_CLOSED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
     breaker: str
     money_closed: bool
     reason: str
-    def __init__(self, breaker: _Optional[str] = ..., money_closed: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+    instances: _containers.RepeatedCompositeFieldContainer[InstanceStatus]
+    def __init__(self, breaker: _Optional[str] = ..., money_closed: _Optional[bool] = ..., reason: _Optional[str] = ..., instances: _Optional[_Iterable[_Union[InstanceStatus, _Mapping]]] = ...) -> None: ...
+
+class InstanceStatus(_message.Message):
+    __slots__ = ("instance", "breaker", "money_closed")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    MONEY_CLOSED_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    breaker: str
+    money_closed: bool
+    def __init__(self, instance: _Optional[str] = ..., breaker: _Optional[str] = ..., money_closed: _Optional[bool] = ...) -> None: ...

@@ -254,4 +254,7 @@ async def test_two_instances_are_one_service(chosen: BankingSettings, bank: Any)
         assert REPLY.EXECUTED in {reply.state for reply in replies}
         await two.client.ask("Forget", "call")
         assert (await one.client.look("call")).level == pb.AuthenticationReply.NOBODY
+        status = await one.client.banking.Status(pb.BankStatusRequest())
+        told = [(told.breaker, told.money_closed) for told in status.instances]
+        assert told == [("closed", False)] * 2
     assert moved(bank) == [4000]
