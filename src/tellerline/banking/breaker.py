@@ -1,4 +1,4 @@
-"""The circuit breaker in front of the bank: leaves one that does not answer alone, and tries it again later."""
+"""The circuit breaker in front of the bank: what it refuses is a bank that cannot be asked."""
 
 from __future__ import annotations
 

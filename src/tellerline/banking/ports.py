@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Protocol
 
 from tellerline.banking import model
 
-
-class BreakerState(StrEnum):
-    """Whether the bank is asked at all. The values are metric labels and BankStatusReply.breaker."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
+# Whether the bank is asked at all. The values are metric labels and BankStatusReply.breaker.
+from tellerline.breaker import BreakerState as BreakerState
 
 
 class Bank(Protocol):
