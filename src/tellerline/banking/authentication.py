@@ -68,6 +68,8 @@ class Authentication:
             await self._identities.keep(identity)
         except IdentitiesAway:
             return Answer.UNAVAILABLE
+        # Who asks what is kept of them must be found even where no PIN followed (GDPR Art. 15, 17).
+        self._journal.note(books.Event("customer_number_typed", call_id, self._number(identity)))
         return Answer.ACCEPTED
 
     async def pin(self, call_id: str, digits: bytes, caller: str) -> Answer:
@@ -138,10 +140,12 @@ class Authentication:
         await self._identities.forget(call_id)
 
     def _subjects(self, identity: Identity, caller: str) -> tuple[str, ...]:
-        number = self._sealing.pseudonym("customer_number", identity.customer_number)
         # A caller who withholds their number shares it with every other: then the call stands for them.
         who = ("caller", caller) if caller and caller != "anonymous" else ("call", identity.call_id)
-        return (number, self._sealing.pseudonym(*who))
+        return (self._number(identity), self._sealing.pseudonym(*who))
+
+    def _number(self, identity: Identity) -> str:
+        return self._sealing.pseudonym("customer_number", identity.customer_number)
 
 
 def _told(standing: Standing, locked: bool, last_attempt: bool, closed: bool) -> Authenticated:
