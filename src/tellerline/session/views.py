@@ -22,7 +22,7 @@ _EVENTS_AT_ONCE = 500
 # Events an instance left when it died are found by the others' next round.
 _IDLE_SECONDS = 1.0
 # Events gather for so long: views are for people, and a transaction for each would slow appends down.
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.2
 _WAIT_MS = 1000
 _ABANDONED_MS = 10_000
 _PAUSE_SECONDS = 1.0

@@ -30,6 +30,7 @@ _TURNS = 400
 # The first ones open connections and prepare statements.
 _WARM_UP = 10
 _PAUSE_SECONDS = 0.02
+_TURNS_A_LONG_CALL = 20
 _APPEND_MS = 20.0
 _CALLS = 50
 _LANE_CALLS = 4
@@ -96,9 +97,10 @@ def _started(supervisor: Supervisor, stores: embedded.Datastores, folder: Path) 
 async def _append_turns(service: settings.ServiceAddresses, count: int) -> list[float]:
     """Milliseconds of each append of one turn, from the producer's side."""
     took = []
-    call_id = str(uuid.uuid4())
     async with Instances(service, session_pb2_grpc.SessionStub) as instances:
         for number in range(1, count + _WARM_UP + 1):
+            if number % _TURNS_A_LONG_CALL == 1:
+                call_id = str(uuid.uuid4())
             record = pb.Record(
                 call_id=call_id,
                 producer="bench@bench-0",
