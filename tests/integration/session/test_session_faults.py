@@ -204,6 +204,29 @@ async def test_leases_that_lapsed_while_postgres_was_away_cost_no_call(
     assert rows(own_datastores, "SELECT state FROM session.call WHERE call_id = %s", call_id) == [("open",)]
 
 
+async def test_redis_that_hangs_delays_no_record_and_no_answer_for_long(
+    start_service: Any, connect: Any, own_datastores: embedded.Datastores
+) -> None:
+    service = start_service(own_datastores)
+    client = connect(service)
+    opened = pb.Record(
+        call_id="here", producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
+    )
+    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await until_live(client, ["here"])
+    own_datastores.valkey_server.hang()
+    try:
+        for number in range(1, 51):
+            record = pb.Record(
+                call_id="here", producer="pipeline@cpu-0/1", sequence=number, turn_taken=turn(number)
+            )
+            await client.call("Append", pb.AppendRequest(records=[record]), within_seconds=5)
+        assert await live(client) == ["here"]
+    finally:
+        own_datastores.valkey_server.go_on()
+    assert stored_turns(own_datastores, "here") == list(range(1, 51))
+
+
 async def test_service_starts_while_everything_is_away(
     start_service: Any, own_datastores: embedded.Datastores, tmp_path: Path
 ) -> None:
@@ -323,7 +346,7 @@ def as_admin(fresh: embedded.Fresh) -> redis.Redis:
 
 
 async def live(client: Any) -> list[str]:
-    reply = await client.call("LiveCalls", pb.LiveCallsRequest(), within_seconds=5)
+    reply = await client.call("LiveCalls", pb.LiveCallsRequest(), within_seconds=8)
     return sorted(call.call_id for call in reply.calls)
 
 
