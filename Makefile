@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 PROTOS := $(wildcard src/tellerline/rpc/*.proto)
-SCENARIO ?= first_call
+SCENARIO ?= bank_call
 # Recordings of people (digits-8k, orders-8k) and of a room (noise-8k) for `make bench`; they are not shipped.
 DATA ?= $(wildcard ../shared/data)
 
@@ -116,6 +116,6 @@ $(VENV)/.tested: requirements-test.lock $(VENV)/.installed | var/machine-test
 	@touch $@
 
 var/models/.taken: models/starter.yml $(VENV)/.installed
-	@echo "set-up 4 of 4: the starter models, about 250 MB, checked by size and sha256"
+	@echo "set-up 4 of 4: the starter models, about 350 MB, checked by size and sha256"
 	$(BIN)/tellerline models take
 	@touch $@
