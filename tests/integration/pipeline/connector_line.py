@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 
 from tellerline import bootstrap
@@ -175,21 +176,26 @@ class Line:
             await self._notify()
 
     async def _read(self) -> None:
-        async for message in self._stream:
-            self.commands.append(message)
-            match message.WhichOneof("command"):
-                case "audio":
-                    self._queue += message.audio.pcm
-                case "pause":
-                    self.paused = True
-                case "resume":
-                    self.paused = False
-                case "flush":
-                    self.paused = False
-                    self._queue.clear()
-            await self._notify()
+        # A pipeline that dies ends the stream as well.
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for message in self._stream:
+                self._take(message)
+                await self._notify()
         self.ended = True
         await self._notify()
+
+    def _take(self, message: pb.ToConnector) -> None:
+        self.commands.append(message)
+        match message.WhichOneof("command"):
+            case "audio":
+                self._queue += message.audio.pcm
+            case "pause":
+                self.paused = True
+            case "resume":
+                self.paused = False
+            case "flush":
+                self.paused = False
+                self._queue.clear()
 
     async def _tick(self) -> None:
         next_tick = time.monotonic()

@@ -27,7 +27,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from tellerline.pipeline.call import Call
-from tellerline.pipeline.flows.events import Event, Key, Said
+from tellerline.pipeline.flows.events import Event, Key, Said, Typed
 from tellerline.pipeline.flows.plan import (
     Action,
     CallBack,
@@ -97,6 +97,9 @@ class FrontDesk(FrameProcessor):
             case InputDTMFFrame():
                 await self._press(frame.button.value)
             case EventFrame(event=event):
+                if isinstance(event, Typed) and self._call.bot_has_floor:
+                    # Who has typed need not hear the prompt to its end.
+                    await self.broadcast_interruption()  # type: ignore[no-untyped-call]
                 await self._start(_Turn(event, speculative=False))
             case LLMContextFrame():
                 words = _last_words(frame.context)
