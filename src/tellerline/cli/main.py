@@ -19,6 +19,7 @@ _COMMANDS = {
     "bench": "tellerline.cli.bench:bench",
     "models": "tellerline.cli.models:models",
     "phrases": "tellerline.cli.phrases:phrases",
+    "providers": "tellerline.cli.providers:providers",
     "engine": "tellerline.cli.daemons:engine",
     "pipeline": "tellerline.cli.daemons:pipeline",
     "connector": "tellerline.cli.daemons:connector",

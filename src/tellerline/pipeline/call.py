@@ -16,6 +16,9 @@ from tellerline.pipeline.flows.plan import Action, CancelDark, Dark, Menu, Recor
 from tellerline.pipeline.frames import Transfer
 from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.playout import Playout
+from tellerline.pipeline.providers.of_call import CallProviders
+from tellerline.pipeline.providers.ports import Speaker
+from tellerline.pipeline.providers.site import Providers
 from tellerline.pipeline.timing import TurnClock
 from tellerline.pipeline.voice import EchoLevel
 from tellerline.pipeline.watching import Watchers
@@ -42,11 +45,13 @@ class Call:
         phrases: Phrases,
         watchers: Watchers,
         store: Store | None = None,
+        providers: Providers | None = None,
     ) -> None:
         self.call_id = call_id
         self.attach = attach
         self.settings = settings
         self.engine = engine
+        self.providers = CallProviders(providers or Providers(settings.providers, engine))
         self._phrases = phrases
         code = settings.languages_by_number.get(attach.called, settings.language)
         self.language = language.load(code)
@@ -82,6 +87,11 @@ class Call:
         self.dark_id = attach.dark_request_id
         self._keys_come_up = False
         self.facts = Facts(call_id, store or _Nowhere(), self.publish)
+
+    @property
+    def speaker(self) -> Speaker:
+        """Whose turn it is now, and in which language."""
+        return Speaker(self.call_id, self.turn_id, self.language)
 
     @property
     def caller_waits(self) -> bool:

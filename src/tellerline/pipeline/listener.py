@@ -25,9 +25,9 @@ from pipecat.turns.eager_end_of_turn_mixin import EagerEndOfTurnSTTServiceMixin
 from pipecat.utils.time import time_now_iso8601
 
 from tellerline.monitoring import metrics
+from tellerline.pipeline import engine as local
 from tellerline.pipeline import turn_events, turns
 from tellerline.pipeline.call import Call
-from tellerline.pipeline.engine import Utterance
 from tellerline.pipeline.flows.events import Silence, Unheard
 from tellerline.pipeline.frames import (
     EventFrame,
@@ -38,6 +38,7 @@ from tellerline.pipeline.frames import (
     ResumePlayoutFrame,
     TurnAbandonedFrame,
 )
+from tellerline.pipeline.providers.utterance import Utterance
 from tellerline.pipeline.voice import WINDOW_BYTES, CallerVoice, TurnModel, trailing_silence_ms
 from tellerline.rpc import conversation_pb2 as conversation
 from tellerline.rpc import engine_pb2 as engine
@@ -75,7 +76,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._history = bytearray()
         self._heard_ms = 0
         self._heard_ns = 0
-        self._utterance: Utterance | None = None
+        self._utterance: Utterance | local.Utterance | None = None
         self._actions: asyncio.Queue[turn_events.Action | InputDTMFFrame | PartingFrame] = asyncio.Queue()
         # The call is being ended: nothing the caller does can keep it up.
         self._parting = False
@@ -230,9 +231,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._call.turn_id += 1
         self._call.facts.turn_id = self._call.turn_id
         self._taking.words = self._call.language
-        self._utterance = self._call.engine.recognise(
-            self._call.call_id, self._call.turn_id, self._call.language.code, self._on_transcript
-        )
+        self._utterance = self._call.providers.recognise(self._call.speaker, self._on_transcript)
         self._call.clock.withdrawn = 0
         length = (self._heard_ms - since_ms + PRE_ROLL_MS) * SAMPLES_A_MS * 2
         self._history = self._history[-length:]

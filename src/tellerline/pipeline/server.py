@@ -28,6 +28,8 @@ from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.flows.events import Outcome, TransferEnded, Typed
 from tellerline.pipeline.frames import EventFrame, PartingFrame
 from tellerline.pipeline.phrases import Phrases, render
+from tellerline.pipeline.providers.servicer import ProvidersServicer
+from tellerline.pipeline.providers.site import Providers
 from tellerline.pipeline.tellers import Behind
 from tellerline.pipeline.voice import TurnModel, VoiceModel
 from tellerline.pipeline.watching import Watchers
@@ -66,8 +68,10 @@ class Conversations(rpc.ConversationServicer):
         models: Models,
         phrases: Phrases,
         behind: Behind | None = None,
+        providers: Providers | None = None,
     ) -> None:
         self._settings = settings
+        self._providers = providers or Providers(settings.providers, engine)
         self._engine = engine
         self._models = models
         self._phrases = phrases
@@ -115,6 +119,7 @@ class Conversations(rpc.ConversationServicer):
             self._phrases,
             self._watchers,
             self._behind.forwarder,
+            self._providers,
         )
         running = asyncio.create_task(_Running(call, self._models, self._behind).run(requests))
         metrics.PIPELINE_CALLS.inc()
@@ -241,6 +246,7 @@ async def serve(settings: PipelineSettings) -> None:
     """Runs the pipeline daemon until a signal. SERVING once phrases are rendered, while the engine serves."""
     silence_loguru()
     engine = Engine(settings.engine_socket)
+    providers = Providers(settings.providers, engine)
     models = Models(VoiceModel(), TurnModel())
     words = language.load(settings.language)
     behind = Behind(
@@ -251,8 +257,9 @@ async def serve(settings: PipelineSettings) -> None:
     server, health = bootstrap.server(settings.socket)
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     phrases = await _wait_for_engine(engine, words, settings)
-    conversations = Conversations(settings, engine, models, phrases, behind)
+    conversations = Conversations(settings, engine, models, phrases, behind, providers)
     rpc.add_ConversationServicer_to_server(conversations, server)
+    rpc.add_ProvidersServicer_to_server(ProvidersServicer(providers), server)
     await server.start()
     watching = asyncio.create_task(_follow_engine(engine, words, health))
     notify("READY=1")
@@ -263,6 +270,7 @@ async def serve(settings: PipelineSettings) -> None:
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     await server.stop(grace=0.5)
     await behind.close()
+    await providers.close()
     await engine.close()
     models.turn.close()
 

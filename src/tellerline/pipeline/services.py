@@ -34,6 +34,7 @@ from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
 from tellerline.pipeline.guards import is_enough
 from tellerline.pipeline.phrases import Phrases
+from tellerline.pipeline.providers.ports import Clause, Question
 from tellerline.pipeline.voice import without_trailing_silence
 from tellerline.rpc import engine_pb2 as pb
 
@@ -52,6 +53,7 @@ _NOT_FOR_THE_MODEL = (
     "not_heard",
     "no_figures",
     "no_secrets",
+    "no_promises",
     "nobody_free",
 )
 # A piece that ends otherwise was cut inside a clause: its voice must not pause there.
@@ -109,19 +111,17 @@ class EngineLLMService(BaseOpenAILLMService):
             await self.push_frame(TTSSpeakFrame(self._call.phrases.text("apology")))
 
     def _generate(self, messages: list[pb.Message], max_tokens: int) -> AsyncGenerator[str, None]:
-        return self._call.engine.generate(
-            self._call.call_id,
-            self._call.turn_id,
-            messages,
-            pb.Sampling(max_tokens=max_tokens),
-            self._call.settings.limits.turn_deadline_ms / 1000,
-        )
+        question = Question(self._call.speaker, tuple(messages), max_tokens)
+        seconds = self._call.settings.limits.turn_deadline_ms / 1000
+        return self._call.providers.answer(question, seconds)
 
     async def warm(self, context: LLMContext) -> None:
         """Has the model read the conversation up to here, so that the next turn costs only its own words.
 
         What was heard is seldom what was generated: an answer is cut, interrupted, or a phrase.
         """
+        if not self._call.providers.thinks_here(self._call.speaker):
+            return
         with contextlib.suppress(LanguageModelError):
             async for _ in self._generate(_messages(context, self._call.phrases), 1):
                 pass
@@ -205,18 +205,15 @@ class EngineTTSService(TTSService):
         append = self._tts_contexts[context_id].append_to_context
         self._call.queued_text.append(text.strip())
         phrase = None if self._call.slowly else self._call.phrases.find(text.strip())
-        if phrase is not None:
+        speaker = self._call.speaker
+        if phrase is not None and self._call.providers.speaks_here(speaker):
             for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
                 yield frame
             return
         sent_ms = 0
-        stream = self._call.engine.synthesise(
-            text.strip(),
-            self._call.call_id,
-            self._call.turn_id,
-            speed=SLOW_SPEED if self._call.slowly else 1.0,
-            code=self._call.language.code,
-        )
+        speed = SLOW_SPEED if self._call.slowly else 1.0
+        clause = Clause(speaker, text.strip(), speed, fixed=phrase is not None)
+        stream = self._call.providers.speak(clause)
         try:
             async for reply in stream:
                 pcm = reply.pcm if text.rstrip().endswith(_PAUSES) else without_trailing_silence(reply.pcm)
@@ -225,8 +222,9 @@ class EngineTTSService(TTSService):
                 sent_ms += len(pcm) * 1000 // (2 * RATE_HZ)
         except SynthesisError:
             metrics.PIPELINE_TURNS.labels("synthesis_failed").inc()
-            if not sent_ms and (apology := self._call.phrases.find(self._call.phrases.text("apology"))):
-                for frame in interleaved(apology.pcm, apology.words, 0, context_id, append):
+            instead = phrase or self._call.phrases.find(self._call.phrases.text("apology"))
+            if not sent_ms and instead is not None:
+                for frame in interleaved(instead.pcm, instead.words, 0, context_id, append):
                     yield frame
         finally:
             await stream.aclose()
