@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
 
 from tellerline import language
-from tellerline.pipeline.guards import FigureGuard, RambleGuard, SecretsGuard
+from tellerline.pipeline.guards import FigureGuard, PromiseGuard, RambleGuard, SecretsGuard
 
 # Piper makes a 0.6 s clause in 55-97 ms and a 3 s sentence in 200-280 ms (docs/latency.md): the first
 # audio must not wait for a sentence, nor run dry before the second piece is made, which is cut shorter
@@ -25,9 +25,9 @@ _UNSPEAKABLE = re.compile(r"[*_#`<>|\\~^\[\]{}\U00010000-\U0010ffff]")
 class ClauseAggregator(BaseTextAggregator):
     """A pipecat text aggregator whose output is fit to be spoken.
 
-    A clause with a figure in it, or one that asks for a secret, is replaced by the fixed phrase
-    "no_figures" or "no_secrets" (`phrase` gives their texts) and ends the answer; what comes after the
-    guards have closed an answer is swallowed. `guarded(name)` counts what was replaced.
+    A clause with a figure in it, one that asks for a secret or one that promises something is replaced by the
+    fixed phrase "no_figures", "no_secrets" or "no_promises" (`phrase` gives their texts) and ends the answer;
+    what comes after the guards have closed an answer is swallowed. `guarded(name)` counts what was replaced.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class ClauseAggregator(BaseTextAggregator):
         self._words = words
         self._figures = FigureGuard(words)
         self._secrets = SecretsGuard(words)
+        self._promises = PromiseGuard(words)
         self._phrase = phrase
         self._guarded = guarded
         self._clear()
@@ -45,6 +46,7 @@ class ClauseAggregator(BaseTextAggregator):
         """Guards answers in this language from now on."""
         if words is not self._words:
             self._words, self._figures, self._secrets = words, FigureGuard(words), SecretsGuard(words)
+            self._promises = PromiseGuard(words)
 
     def _clear(self) -> None:
         self._text = ""
@@ -94,6 +96,8 @@ class ClauseAggregator(BaseTextAggregator):
             return self._close("figures", self._phrase("no_figures"))
         if self._secrets.asks_for_secrets(sentence):
             return self._close("secrets", self._phrase("no_secrets"))
+        if self._promises.promises(sentence):
+            return self._close("promises", self._phrase("no_promises"))
         if not self._ramble.allows(clause):
             return self._close("ramble", "")
         self._sentence = "" if _SENTENCE_END.search(f"{clause} ") else sentence

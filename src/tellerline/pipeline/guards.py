@@ -143,6 +143,18 @@ class SecretsGuard:
         return heard.is_form(word, self._words.secrets) and not harmless
 
 
+class PromiseGuard:
+    """Finds what a model cannot know or do: promises, advice, and deeds at the bank."""
+
+    def __init__(self, words: language.Language) -> None:
+        self._promises = tuple(f" {' '.join(language.words(entry))} " for entry in words.commands["promises"])
+
+    def promises(self, sentence: str) -> bool:
+        """Whether `sentence` promises, advises or claims that something was done."""
+        heard = f" {' '.join(language.words(_plain(sentence)))} "
+        return any(promise in heard for promise in self._promises)
+
+
 class RambleGuard:
     """Ends an answer that has said enough, or says the same again."""
 

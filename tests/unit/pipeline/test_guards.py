@@ -6,7 +6,7 @@ import pytest
 
 from tellerline import language
 from tellerline.pipeline.clauses import ClauseAggregator
-from tellerline.pipeline.guards import FigureGuard, RambleGuard, SecretsGuard
+from tellerline.pipeline.guards import FigureGuard, PromiseGuard, RambleGuard, SecretsGuard
 
 PHRASES = language.load("en").phrases
 INSTEAD = PHRASES["no_figures"]
@@ -271,3 +271,35 @@ def test_what_the_model_is_taught_to_say_passes_the_guards() -> None:
     for text in taught:
         assert not FigureGuard(words).speaks_figures(text), text
         assert not SecretsGuard(words).asks_for_secrets(text), text
+
+
+# ---- promises
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("en", "I guarantee that your loan is safe."),
+        ("en", "I would recommend the savings account."),
+        ("en", "I've transferred the money to Maria."),
+        ("en", "Your card has been blocked."),
+        ("en", "Rest assured, you will get a refund."),
+        ("en", "You are verified."),
+        ("tr", "Kredinizin onaylandı olduğunu söyleyebilirim."),
+        ("tr", "Parayı gönderdim."),
+    ],
+)
+def test_promises_advice_and_deeds_are_found(code: str, sentence: str) -> None:
+    assert PromiseGuard(language.load(code)).promises(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You can change it in any branch.",
+        "Of course, a colleague can help you.",
+        "The app works in any country.",
+    ],
+)
+def test_plain_answers_promise_nothing(sentence: str) -> None:
+    assert not PromiseGuard(language.load("en")).promises(sentence)
