@@ -54,20 +54,27 @@ def _train(language: str, model: str, store: ModelStore, public: list[training.R
     about = {"examples": "our own", "sentences": len(sentences)}
     if taught:
         about |= {"attribution": _BANKING77, "banking77_sentences": len(taught)}
-    head = training.learn(model, embed, sentences, taught, about)
+    threshold = training.THRESHOLDS[language]
+    head = training.learn(model, embed, sentences, taught, about, threshold=threshold)
     head.save(loading.head_path(language))
     print(f"{language}: {len(sentences)} sentences of ours, {len(taught)} of banking77")
-    _print("  our own examples, each pattern kept out once", _unseen(model, embed, sentences, taught))
+    _print(
+        "  our own examples, each pattern kept out once", _unseen(model, embed, sentences, taught, threshold)
+    )
     if public:
         kept = [row for row in public if training.held_out(row[0])]
-        own = training.learn(model, embed, sentences)
+        own = training.learn(model, embed, sentences, threshold=threshold)
         _print("  banking77, the fifth kept out", _measured(head, embed, kept))
         _print("  banking77, our own examples alone", _measured(own, embed, kept))
     embedder.close()
 
 
 def _unseen(
-    model: str, embed: training.Embed, sentences: list[Sentence], taught: list[training.Row]
+    model: str,
+    embed: training.Embed,
+    sentences: list[Sentence],
+    taught: list[training.Row],
+    threshold: float,
 ) -> measuring.Figures:
     patterns = sorted({(one.intent, one.pattern) for one in sentences})
     random.Random(1).shuffle(patterns)
@@ -76,7 +83,7 @@ def _unseen(
     for left_out in range(_FOLDS):
         known = [one for one in sentences if fold[one.intent, one.pattern] != left_out]
         asked = [one for one in sentences if fold[one.intent, one.pattern] == left_out]
-        head = training.learn(model, embed, known, taught)
+        head = training.learn(model, embed, known, taught, threshold=threshold)
         routed = map(head.route, embed(one.text for one in asked))
         pairs += [(one.intent, its.intent) for one, its in zip(asked, routed, strict=True)]
     return measuring.figures(pairs)

@@ -77,7 +77,8 @@ def _routed(rows: list[training.Row], language: str, examples_only: bool, store:
 def _head(model: str, language: str, examples_only: bool, embed: training.Embed) -> Head:
     if not examples_only:
         return loading.load_head(language, model)
-    return training.learn(model, embed, known.examples(language).sentences(training.FILLINGS))
+    sentences = known.examples(language).sentences(training.FILLINGS)
+    return training.learn(model, embed, sentences, threshold=training.THRESHOLDS[language])
 
 
 def _as_json(found: Figures, wrong: list[tuple[str, str, str]] | None) -> dict[str, object]:

@@ -128,7 +128,7 @@ def test_the_fifth_of_banking77_no_head_has_seen(
     assert found["recall_in_scope"] >= 0.85
 
 
-@pytest.mark.parametrize(("language", "macro_f1", "false_accepts"), [("en", 0.88, 0.06), ("tr", 0.80, 0.10)])
+@pytest.mark.parametrize(("language", "macro_f1", "false_accepts"), [("en", 0.88, 0.04), ("tr", 0.80, 0.06)])
 def test_sentences_written_apart_from_the_examples(
     model_store: ModelStore, language: str, macro_f1: float, false_accepts: float
 ) -> None:

