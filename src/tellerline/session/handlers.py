@@ -26,10 +26,12 @@ class Handlers:
 
     async def lease(self, lane: str, call_ids: Sequence[str], seconds: int) -> None:
         """Renews the lease of `lane`. Raises TruthAway."""
-        await self._calls.lease(lane, call_ids, seconds)
+        await self._calls.lease(lane, [call_id for call_id in call_ids if _can_be(call_id)], seconds)
 
     async def call(self, call_id: str) -> Call | None:
         """The call from the truth, or as last shown where the truth is away. Raises TruthAway."""
+        if not _can_be(call_id):
+            return None
         try:
             found = await self._calls.find([call_id])
         except TruthAway as away:
@@ -38,6 +40,8 @@ class Handlers:
 
     async def handed_over(self, reference: str) -> Call | None:
         """The call whose handover went out under `reference`. Raises TruthAway."""
+        if not _can_be(reference):
+            return None
         call_id = await self._calls.call_of(reference)
         return await self.call(call_id) if call_id is not None else None
 
@@ -53,3 +57,8 @@ class Handlers:
             return await self._views.find(call_id)
         except ViewsAway:
             raise away from None
+
+
+def _can_be(name: str) -> bool:
+    """Whether anything stored may be called so: PostgreSQL's text holds no NUL."""
+    return "\x00" not in name

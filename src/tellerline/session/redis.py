@@ -48,7 +48,7 @@ class RedisViews:
         """The call as last shown; None where it is not."""
         with _away():
             found = await cast(Any, self._client.hget(_key(call_id), "json"))
-        return Call.from_json(found) if found is not None else None
+        return _call(found) if found is not None else None
 
     async def live(self) -> list[Call]:
         """Every open call, oldest first."""
@@ -62,7 +62,7 @@ class RedisViews:
         if not built:
             raise ViewsAway("redis: the views are not built yet")
         # One that was shown too long ago is no longer known to be open.
-        calls = [Call.from_json(text) for text in texts if text is not None]
+        calls = [_call(text) for text in texts if text is not None]
         return sorted(calls, key=lambda call: (call.opened_unix_ms, call.call_id))
 
     async def show(self, call: Call) -> None:
@@ -143,6 +143,14 @@ class RedisViews:
         """These events are dealt with."""
         with _away():
             await self._client.xack(_EVENTS, _GROUP, *ids)
+
+
+def _call(text: bytes) -> Call:
+    try:
+        return Call.from_json(text)
+    except (ValueError, TypeError, KeyError) as error:
+        # Written by another release, while one follows the other.
+        raise ViewsAway("redis: a view is not as this release writes it") from error
 
 
 def _key(call_id: str) -> str:

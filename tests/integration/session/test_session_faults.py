@@ -276,6 +276,31 @@ async def test_flushed_redis_is_built_anew_and_meanwhile_the_truth_answers(
     await until_live(client, call_ids[1:])
 
 
+async def test_view_of_another_release_is_passed_over(
+    start_service: Any, connect: Any, fresh: embedded.Fresh
+) -> None:
+    client = connect(start_service(fresh))
+    opened = pb.Record(
+        call_id="here", producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
+    )
+    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await until_live(client, ["here"])
+    with as_admin(fresh) as admin:
+        admin.hset("session:call:here", "json", '{"call_id": "here", "colour": "blue"}')
+    assert await live(client) == ["here"]
+
+
+async def test_names_nothing_can_have_are_not_found(
+    start_service: Any, connect: Any, fresh: embedded.Fresh
+) -> None:
+    client = connect(start_service(fresh))
+    for by in ({"call_id": "a\x00b"}, {"reference": "a\x00b"}):
+        reply = await client.call("Summary", pb.SummaryRequest(**by), within_seconds=5)
+        assert not reply.found
+    lease = pb.LeaseRequest(lane="cpu-0", call_ids=["a\x00b"], seconds=15)
+    await client.call("Lease", lease, within_seconds=5)
+
+
 async def test_rebuild_command_mends_the_read_side(
     start_service: Any, connect: Any, fresh: embedded.Fresh
 ) -> None:
