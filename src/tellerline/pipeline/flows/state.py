@@ -74,8 +74,14 @@ class State:
         return replace(self, intents=(*self.intents, intent)[-REMEMBERED_INTENTS:])
 
     def to_json(self) -> str:
-        """The state as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        """The state as one line of JSON, without what was said: figures of an account need not be kept for it.
+
+        A read-back is quoted and read anew by whoever takes the call over.
+        """
+        data = asdict(self)
+        data["said"] = ()
+        data["slots"].pop("readback", None)
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> State:
