@@ -74,7 +74,7 @@ class State:
         return replace(self, intents=(*self.intents, intent)[-REMEMBERED_INTENTS:])
 
     def to_json(self) -> str:
-        """The state as one line of JSON, without what was said: figures of an account need not be kept for it.
+        """The state as one line of JSON, without what was said: no figures of an account are kept.
 
         A read-back is quoted and read anew by whoever takes the call over.
         """
