@@ -61,6 +61,7 @@ class OpenAI:
     transcription: str = "whisper_verbose.json"
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     # Set when a client has gone away before the end of its answer.
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,6 +71,7 @@ class OpenAI:
         try:
             while (request := await _request(reader)) is not None:
                 self.requests.append(request)
+                self.asked.set()
                 await self._answer(request, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             self.left.set()

@@ -138,8 +138,7 @@ async def test_a_later_question_supersedes_one_without_an_answer(
     utterance.audio(pcm)
     utterance.finalise(1)
     async with asyncio.timeout(5):
-        while not openai.requests:
-            await asyncio.sleep(0.01)
+        await openai.asked.wait()
     openai.fault = ""
     utterance.finalise(2)
     result = await heard.next()
