@@ -48,7 +48,7 @@ def call(
     hear: bool,
     as_json: bool,
 ) -> None:
-    """Dials the stack (or anything that speaks SIP) with a spoken SCENARIO: a file, or first_call.
+    """Dials the stack (or anything that speaks SIP) with a spoken SCENARIO: a file, or bank_call.
 
     Exit status: 0 the scenario held, 1 it did not, 2 it could not be tried.
     """
@@ -81,7 +81,7 @@ def _scenario(name: str | None, say: str | None) -> tuple[Path, scenarios.Scenar
             raise click.UsageError("give a SCENARIO or --say, not both")
         turns = (scenarios.Turn(), scenarios.Turn(say=say))
         return Path.cwd(), scenarios.Scenario(name="One question", turns=turns)
-    path = Path(name or "first_call")
+    path = Path(name or "bank_call")
     if not path.exists() and (_SCENARIOS / f"{path.name}.yml").exists():
         path = _SCENARIOS / f"{path.name}.yml"
     if not path.exists():
