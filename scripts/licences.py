@@ -30,7 +30,7 @@ ELSEWHERE = """## Inside packages, and from Debian
 | llama.cpp and ggml | llama-cpp-python | MIT |
 | BANKING77 (weights derived from it: language/intent_weights) | PolyAI Limited | CC-BY-4.0 |
 | sipp, iproute2 (tests) | Debian | GPL-2.0 |
-| espeak-ng (tests) | Debian | GPL-3.0-or-later |
+| espeak-ng | Debian | GPL-3.0-or-later |
 """
 
 

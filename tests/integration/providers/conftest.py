@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from tellerline import language, settings
+from tellerline import bootstrap, language, settings
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.providers.ports import Speaker
 from tellerline.pipeline.providers.site import Providers
+from tellerline.rpc import engine_pb2 as pb
+from tellerline.rpc import engine_pb2_grpc as rpc
 
 from . import cloud
 
@@ -53,6 +57,39 @@ async def no_engine(tmp_path: Path) -> AsyncIterator[Engine]:
     client = Engine(tmp_path / "nobody.sock")
     yield client
     await client.close()
+
+
+class _Hangs(rpc.LanguageModelServicer, rpc.SynthesisServicer, rpc.RecognitionServicer):
+    """Takes every request and answers none."""
+
+    async def Generate(self, request: pb.GenerateRequest, context: grpc.aio.ServicerContext) -> None:
+        await asyncio.Event().wait()
+
+    async def Synthesize(self, request: pb.SynthesizeRequest, context: grpc.aio.ServicerContext) -> None:
+        await asyncio.Event().wait()
+
+    async def Recognize(
+        self, requests: AsyncIterator[pb.RecognizeRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def hanging_engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    """An engine that is there and says nothing."""
+    socket = tmp_path / "hangs.sock"
+    server, _ = bootstrap.server(socket)
+    for add in (
+        rpc.add_LanguageModelServicer_to_server,
+        rpc.add_SynthesisServicer_to_server,
+        rpc.add_RecognitionServicer_to_server,
+    ):
+        add(_Hangs(), server)
+    await server.start()
+    client = Engine(socket)
+    yield client
+    await client.close()
+    await server.stop(0)
 
 
 @pytest.fixture

@@ -92,6 +92,12 @@ async def test_the_cloud_answers_when_the_engine_is_away(
     assert await answered(site(no_engine, **LOCAL_FIRST), question) == cloud.ANSWER
 
 
+async def test_the_cloud_answers_when_the_engine_hangs(
+    site: Site, hanging_engine: Engine, question: Question
+) -> None:
+    assert await answered(site(hanging_engine, **LOCAL_FIRST), question) == cloud.ANSWER
+
+
 async def test_without_anybody_there_is_an_error(
     site: Site, no_engine: Engine, openai: cloud.OpenAI, question: Question
 ) -> None:

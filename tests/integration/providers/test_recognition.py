@@ -117,6 +117,12 @@ async def test_the_cloud_hears_when_the_engine_is_away(
     assert (await transcript(site(no_engine, **LOCAL_FIRST), speaker, heard, pcm)).text == cloud.HEARD
 
 
+async def test_the_cloud_hears_when_the_engine_hangs(
+    site: Site, hanging_engine: Engine, speaker: Speaker, heard: Heard, pcm: bytes
+) -> None:
+    assert (await transcript(site(hanging_engine, **LOCAL_FIRST), speaker, heard, pcm)).text == cloud.HEARD
+
+
 async def test_without_anybody_the_listener_is_told(
     site: Site, no_engine: Engine, openai: cloud.OpenAI, speaker: Speaker, heard: Heard
 ) -> None:

@@ -77,6 +77,13 @@ async def test_the_cloud_speaks_when_the_engine_is_away(
     assert [word.text for word in words] == TEXT.split() and elevenlabs.connections == 1
 
 
+async def test_the_cloud_speaks_when_the_engine_hangs(
+    site: Site, hanging_engine: Engine, clause: Clause
+) -> None:
+    _, words = await spoken(site(hanging_engine, **LOCAL_FIRST), clause)
+    assert [word.text for word in words] == TEXT.split()
+
+
 async def test_without_anybody_there_is_an_error(
     site: Site, no_engine: Engine, elevenlabs: cloud.ElevenLabs, clause: Clause
 ) -> None:
