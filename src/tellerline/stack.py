@@ -256,7 +256,12 @@ class Stack:
         if office is None:
             return {}
         recording = settings.RecordingSettings(folder=self._home / "recordings", site_key=office.site_key)
-        return {"banking": office.banking_secrets, "session": office.session, "recording": recording}
+        return {
+            "banking": office.banking_secrets,
+            "session": office.session,
+            "recording": recording,
+            "transfer_targets": (office.colleague_uri,),
+        }
 
     def _ports(self) -> set[int]:
         return {int(lane.sip_uri.rpartition(":")[2]) for lane in self._lanes}

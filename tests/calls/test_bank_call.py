@@ -1,4 +1,4 @@
-"""`make call`: a customer signs in by keypad, is told, interrupts, and is handed over; and what is left of it."""
+"""`make call`: a customer signs in by keypad, is told, interrupts, is handed over; and what is left of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg

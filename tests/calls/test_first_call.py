@@ -25,7 +25,9 @@ TELLERLINE = (sys.executable, "-m", "tellerline")
 def test_the_first_call_holds(model_store: ModelStore, home: Path) -> None:
     where = ("--home", str(home), "--models", str(model_store.root))
     call = (*TELLERLINE, "call", "first_call", *where, "--out", str(home / "call"))
-    done = subprocess.run((*TELLERLINE, "up", "--no-bank", *where, "--", *call), capture_output=True, text=True)
+    done = subprocess.run(
+        (*TELLERLINE, "up", "--no-bank", *where, "--", *call), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not is_running(home), "the stack outlived its command"
 

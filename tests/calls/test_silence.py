@@ -48,11 +48,11 @@ def strangers(flows: list[Flow]) -> list[Flow]:
 
 
 def is_ours(flow: Flow) -> bool:
-    """SIP and RTP on loopback; and ICMP there, the kernel's word that a caller's port has closed."""
+    """SIP, RTP and the sandbox bank on loopback; and ICMP there, the kernel's word that a port has closed."""
     if {flow["source"], flow["target"]} != {"127.0.0.1"}:
         return False
     return flow["protocol"] == f"ip {ICMP}" or (
-        flow["protocol"] == "udp" and min(flow["source_port"], flow["target_port"]) >= 1024
+        flow["protocol"] in ("udp", "tcp") and min(flow["source_port"], flow["target_port"]) >= 1024
     )
 
 
