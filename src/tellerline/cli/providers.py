@@ -24,9 +24,7 @@ def _order(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 
 
 @click.command()
-@click.option(
-    "--recognition", callback=_order, help="Who recognises: openai,local."
-)
+@click.option("--recognition", callback=_order, help="Who recognises: openai,local.")
 @click.option("--language-model", callback=_order, help="Who answers: openai,local.")
 @click.option("--synthesis", callback=_order, help="Who speaks: elevenlabs,local.")
 @click.option("--socket", multiple=True, type=click.Path(path_type=Path), help="Pipeline socket of a lane.")
