@@ -36,6 +36,24 @@ def test_what_was_said_of_an_account_is_not_kept() -> None:
     assert "ten pounds" not in state.to_json()
 
 
+SPOKEN = "it is four nine two nine one two three four five six seven eight nine zero one two"
+
+
+def test_a_callers_words_are_kept_without_their_numbers() -> None:
+    goal = Goal("lost_card", f"I lost my card, {SPOKEN}", {"text": "4929123456789012", "card_id": "492912"})
+    state = State(flow="clarify", slots={"intent": "transfer", "text": f"Send fifty pounds, {SPOKEN}"})
+    kept = State.from_json(replace(state, goal=goal).to_json())
+    assert kept.slots["text"] == "Send fifty pounds, it is [card]"
+    assert kept.goal == Goal(
+        "lost_card", "I lost my card, it is [card]", {"text": "[card]", "card_id": "492912"}
+    )
+
+
+def test_an_amount_half_typed_is_not_kept() -> None:
+    state = State(flow="transfer", step="amount", slots={"payee_id": "p1", "typed": "471"})
+    assert State.from_json(state.to_json()).slots == {"payee_id": "p1"}
+
+
 def test_another_releases_fields_are_passed_over() -> None:
     data = json.loads(FULL.to_json()) | {"mood": "sunny"}
     assert State.from_json(json.dumps(data)) == replace(FULL, said=())
