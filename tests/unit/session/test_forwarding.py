@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,32 @@ async def test_texts_are_redacted_before_they_touch_the_disk(
     assert handover.handed_over.reference == "4111"
 
 
+async def test_a_callers_words_in_a_conversations_state_are_redacted_and_references_are_not(
+    tmp_path: Path,
+) -> None:
+    state = {
+        "slots": {"text": "4929123456789012", "card_id": "4929123456789012", "amount": [5000, "GBP"]},
+        "goal": {
+            "text": "my card is four nine two nine one two three four five six seven eight nine zero one two"
+        },
+        "question": ["Is it your debit card ending in four two one one?"],
+        "unforeseen": {"deep": ["I said 4929 1234 5678 9012"]},
+    }
+    forwarder = Forwarder(tmp_path, _NOBODY, "pipeline@cpu-0")
+    await forwarder.start()
+    forwarder.append("a", pb.ContextSaved(language="en", state_json=json.dumps(state)))
+    forwarder.append("a", pb.ContextSaved(language="en", state_json="I said 4929 1234 5678 9012"))
+    await forwarder.close(drain_seconds=0.01)
+    kept, unreadable = [record.context_saved.state_json for record in on_disk(tmp_path)]
+    assert json.loads(kept) == {
+        "slots": {"text": "[card]", "card_id": "4929123456789012", "amount": [5000, "GBP"]},
+        "goal": {"text": "my card is [card]"},
+        "question": state["question"],
+        "unforeseen": {"deep": ["I said [card]"]},
+    }
+    assert unreadable == "{}"
+
+
 async def test_text_that_redaction_fails_on_is_withheld(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,15 +130,17 @@ async def test_text_that_redaction_fails_on_is_withheld(
     forwarder = Forwarder(tmp_path, _NOBODY, "pipeline@cpu-0")
     await forwarder.start()
     forwarder.append("a", pb.TurnTaken(language="en", heard="secret"))
+    forwarder.append("a", pb.ContextSaved(language="en", state_json='{"text":"secret"}'))
     await forwarder.close(drain_seconds=0.01)
-    (turn,) = on_disk(tmp_path)
-    assert "secret" not in str(turn)
+    kept = on_disk(tmp_path)
+    assert len(kept) == 2
+    assert "secret" not in str(kept)
 
 
 async def test_record_that_is_too_large_is_its_producers_fault(tmp_path: Path) -> None:
     async with Forwarder(tmp_path, _NOBODY, "pipeline@cpu-0") as forwarder:
         with pytest.raises(ValueError, match="bytes"):
-            forwarder.append("a", pb.ContextSaved(state_json="x" * forwarding._RECORD_BYTES_MAX))
+            forwarder.append("a", pb.ContextSaved(state_json=f'"{"x" * forwarding._RECORD_BYTES_MAX}"'))
         assert forwarder.waiting == 0
 
 

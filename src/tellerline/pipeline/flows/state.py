@@ -6,13 +6,20 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from tellerline.session.texts import redacted
+
 # What was last said is kept for "repeat" and for taking a call over, and no longer than that.
 REMEMBERED_INTENTS = 20
+# Slots that die with their process.
+_NEVER_STORED = ("readback", "typed")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A flow to begin once it is known who is calling: what was said to begin it, and what is known of it."""
+    """A flow to begin once it is known who is calling: what was said to begin it, and what is known of it.
+
+    A caller's words are kept under the name "text", here and in slots: they are redacted by that name.
+    """
 
     flow: str
     text: str = ""
@@ -74,13 +81,19 @@ class State:
         return replace(self, intents=(*self.intents, intent)[-REMEMBERED_INTENTS:])
 
     def to_json(self) -> str:
-        """The state as one line of JSON, without what was said: no figures of an account are kept.
+        """The state as one line of JSON, fit to be stored: the caller's words are redacted.
 
-        A read-back is quoted and read anew by whoever takes the call over.
+        What was said is left out, so no figures of an account are kept, and so are the keys of an amount
+        half typed. A read-back is quoted and read anew by whoever takes the call over.
         """
         data = asdict(self)
         data["said"] = ()
-        data["slots"].pop("readback", None)
+        for slots in (data["slots"], (data["goal"] or {}).get("slots", {})):
+            for name in _NEVER_STORED:
+                slots.pop(name, None)
+        for holder in (data["slots"], data["goal"] or {}, (data["goal"] or {}).get("slots", {})):
+            if holder.get("text"):
+                holder["text"] = redacted(str(holder["text"]), self.language)
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
