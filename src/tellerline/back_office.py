@@ -62,14 +62,14 @@ class BackOffice:
         self._bank_delay_ms = bank_delay_ms
         self.datastores = Datastores(home / "datastores")
         self._has_datastores = False
-        self._sandbox_url = ""
+        self.sandbox_url = ""
         self.bank_url = ""
         self.colleague_uri = ""
 
     def start(self) -> None:
         """Starts everything; `wait_until_ready` waits for it. Raises DatastoreError."""
         port = self._host.free_port(_BANK_PORT)
-        self._sandbox_url = f"http://127.0.0.1:{port}{_SANDBOX_PATH}"
+        self.sandbox_url = f"http://127.0.0.1:{port}{_SANDBOX_PATH}"
         self.bank_url = f"http://127.0.0.1:{port}{BASE_PATH}"
         delay = ("--latency-ms", str(self._bank_delay_ms)) if self._bank_delay_ms else ()
         self._host.run_unit("sandbox-bank", ("tellerline", "sandbox-bank", "--port", str(port), *delay))
@@ -156,6 +156,6 @@ class BackOffice:
 
     def _bank_answers(self, _: Path) -> bool:
         try:
-            return httpx.get(f"{self._sandbox_url}/behaviour", timeout=_ASK_SECONDS).is_success
+            return httpx.get(f"{self.sandbox_url}/behaviour", timeout=_ASK_SECONDS).is_success
         except httpx.HTTPError:
             return False

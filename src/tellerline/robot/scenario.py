@@ -123,6 +123,8 @@ class Scenario(_Part):
 
     name: str
     language: str = "en"
+    # The user part dialled at the stack that runs here, where it answers that number in its own way.
+    number: Annotated[str, Field(pattern=r"^[A-Za-z0-9+._-]{1,64}$")] | None = None
     voice: VoiceChoice = VoiceChoice()
     noise: Noise | None = None
     # The bot's own audio returns at -26 dB after 150 ms.

@@ -115,12 +115,14 @@ class Bench:
         engine: Mapping[str, Any] | None = None,
         pipeline: Mapping[str, Any] | None = None,
         bank: bool = False,
+        bank_delay_ms: int = 0,
     ) -> stack.Stack:
         """A stack for this benchmark alone, to be entered; whatever else runs here is left alone."""
         return stack.Stack(
             lanes,
             echo=echo,
             bank=bank,
+            bank_delay_ms=bank_delay_ms,
             # Its own folder: the state file of `tellerline up` stays its own.
             home=self.home / "bench",
             model_store=self.models,

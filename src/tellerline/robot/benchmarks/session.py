@@ -46,7 +46,7 @@ def session(bench: Bench) -> Result:
     """Turn appends one by one (p99), then fifty calls at once: records in, records out, lag."""
     result = Result("session")
     with (
-        embedded.temporary() as stores,
+        embedded.temporary(durable=True) as stores,
         tempfile.TemporaryDirectory(prefix="tellerline-bench-") as folder,
     ):
         supervisor = Supervisor(lambda unit, what: bench.progress(f"{unit} {what}"))

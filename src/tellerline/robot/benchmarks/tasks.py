@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+import httpx
+import pydantic
 import yaml
 
 from tellerline import stack_state
@@ -20,20 +22,21 @@ from tellerline.robot.conversation import Conversation
 
 # A line that did not get its task done is said once more in a second call: one repair turn.
 _TRIES = 2
+_BANK_MS = 50
 
 
-@dataclass(frozen=True)
-class Flow:
-    """One task, what callers say for it, and what the bot has said when it is done."""
+class Flow(pydantic.BaseModel):
+    """One task: what callers say for it, and what the bot has said when it is done (see tasks.yml)."""
 
-    name: str
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
     say: tuple[str, ...]
     done: re.Pattern[str]
-    # Keys pressed after each line.
+    not_done: re.Pattern[str] | None = None
+    before: str | None = None
     then: tuple[str, ...] = ()
-    # Every line in a call of its own: the task ends the call, or cannot be done twice.
+    executes: int = 0
     fresh: bool = False
-    # Nobody need say who they are for it.
     anonymous: bool = False
 
 
@@ -41,6 +44,7 @@ class Flow:
 class Attempt:
     """One line of one flow, said in one call; `turns` are the scenario's turns that belong to it."""
 
+    name: str
     flow: Flow
     said: str
     turns: range
@@ -54,73 +58,78 @@ class _Tally:
 
 
 def tasks(bench: Bench) -> Result:
-    """Every flow in at least five spoken variants; one repair turn each."""
+    """Every flow in at least five spoken variants, one repair turn each, with a bank that takes 50 ms."""
     result = Result("tasks")
     customer, flows = _load()
     tallies: dict[str, _Tally] = defaultdict(_Tally)
     routed_ms: list[float] = []
-    with bench.own(1, bank=True) as running:
-        left = [(flow, line) for flow in flows for line in flow.say[: bench.turns]]
+    executed = owed = 0
+    with bench.own(1, bank=True, bank_delay_ms=_BANK_MS) as running:
+        assert running.back_office is not None
+        sandbox = running.back_office.sandbox_url
+        left = [(name, line) for name, flow in flows.items() for line in flow.say[: bench.turns]]
         for attempt in range(_TRIES):
-            failed: list[tuple[Flow, str]] = []
-            for scenario, attempts in _calls(customer, left, again=attempt):
+            failed: list[tuple[str, str]] = []
+            for scenario, attempts in _calls(customer, flows, left, again=attempt):
                 bench.progress(f"tasks: {scenario.name}, {len(attempts)} lines")
+                httpx.post(f"{sandbox}/reset").raise_for_status()
                 talked = _call(bench, result, scenario, running.state)
+                executed += len(httpx.get(f"{sandbox}/executions").raise_for_status().json()["executions"])
                 routed_ms += _routed(talked)
                 for tried in attempts:
-                    if _is_done(tried, talked):
-                        tallies[tried.flow.name].done += 1
-                        tallies[tried.flow.name].first_try += attempt == 0
+                    said = _bot_said(tried, talked)
+                    if _is_done(tried.flow, said):
+                        tallies[tried.name].done += 1
+                        tallies[tried.name].first_try += attempt == 0
+                        owed += tried.flow.executes
                     else:
-                        failed.append((tried.flow, tried.said))
-                        bench.progress(f"tasks: not done yet: {tried.flow.name}: {tried.said}")
+                        failed.append((tried.name, tried.said))
+                        bench.progress(f"tasks: not done: {tried.name}: {tried.said} → {said}")
             left = failed
             if not left:
                 break
-    for flow, said in left:
-        tallies[flow.name].missed.append(said)
-    _judge(result, flows, tallies, routed_ms, bench.turns)
+    for name, line in left:
+        tallies[name].missed.append(line)
+    total = sum(len(flow.say[: bench.turns]) for flow in flows.values())
+    _judge(result, total, tallies, routed_ms)
+    result.figures |= {"orders_said_done": owed, "orders_executed": executed}
+    difference = abs(owed - executed)
+    result.budgets.append(Budget("orders said done and not executed, or the other way", difference, 0))
     return result
 
 
-def _load() -> tuple[dict[str, Any], list[Flow]]:
+def _load() -> tuple[dict[str, Any], dict[str, Flow]]:
     text = resources.files("tellerline.robot").joinpath("tasks.yml").read_text(encoding="utf-8")
     loaded = yaml.safe_load(text)
-    flows = [
-        Flow(
-            name,
-            tuple(one["say"]),
-            re.compile(one["done"]),
-            tuple(one.get("then", ())),
-            bool(one.get("fresh", False)),
-            bool(one.get("anonymous", False)),
-        )
-        for name, one in loaded["flows"].items()
-    ]
+    flows = {name: Flow.model_validate(one) for name, one in loaded["flows"].items()}
     return {"sign_in": loaded["sign_in"], **loaded["customer"]}, flows
 
 
 def _calls(
-    customer: dict[str, Any], left: Sequence[tuple[Flow, str]], again: int
+    customer: dict[str, Any], flows: dict[str, Flow], left: Sequence[tuple[str, str]], again: int
 ) -> Iterator[tuple[scenarios.Scenario, list[Attempt]]]:
     """The calls that say every line that is left: a flow's together, or each alone where it is `fresh`."""
-    groups: dict[str, list[tuple[Flow, str]]] = defaultdict(list)
-    for flow, said in left:
-        groups[f"{flow.name} {flow.say.index(said) + 1}" if flow.fresh else flow.name].append((flow, said))
-    for name, lines in groups.items():
+    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, said in left:
+        flow = flows[name]
+        groups[f"{name} {flow.say.index(said) + 1}" if flow.fresh else name].append((name, said))
+    for title, lines in groups.items():
         turns = [scenarios.Turn()]
-        if not all(flow.anonymous for flow, _ in lines):
+        if not flows[lines[0][0]].anonymous:
             turns.append(scenarios.Turn(say=customer["sign_in"]))
             for keys in (customer["number"], customer["pin"]):
                 turns.append(scenarios.Turn(digits=scenarios.Digits(keys=f"{keys}#", secret=True)))
         attempts = []
-        for flow, said in lines:
+        for name, said in lines:
+            flow = flows[name]
+            if flow.before is not None:
+                turns.append(scenarios.Turn(say=flow.before))
             first = len(turns)
             turns.append(scenarios.Turn(say=said))
             turns += [scenarios.Turn(digits=scenarios.Digits(keys=keys)) for keys in flow.then]
-            attempts.append(Attempt(flow, said, range(first, len(turns))))
-        title = f"{name}, again" if again else name
-        yield scenarios.Scenario(name=title, turns=tuple(turns), max_seconds=600), attempts
+            attempts.append(Attempt(name, flow, said, range(first, len(turns))))
+        named = f"{title}, again" if again else title
+        yield scenarios.Scenario(name=named, turns=tuple(turns), max_seconds=600), attempts
 
 
 def _call(
@@ -132,20 +141,26 @@ def _call(
     return talked
 
 
-def _is_done(tried: Attempt, talked: Conversation) -> bool:
+def _bot_said(tried: Attempt, talked: Conversation) -> str:
+    """What the bot said from the line of `tried` on, until the next."""
     marks = [mark for mark in talked.trace.marks if mark.turn in tried.turns]
     later = [mark.started_ns for mark in talked.trace.marks if mark.turn >= tried.turns.stop]
     if not marks:
-        return False
+        return ""
     until = min(later, default=None)
-    said = [
+    return " ".join(
         event.bot_spoke.text
         for event in talked.events
         if event.WhichOneof("event") == "bot_spoke"
         and event.at_ns >= marks[0].started_ns
         and (until is None or event.at_ns < until)
-    ]
-    return tried.flow.done.search(" ".join(said)) is not None
+    )
+
+
+def _is_done(flow: Flow, said: str) -> bool:
+    if flow.not_done is not None and flow.not_done.search(said):
+        return False
+    return flow.done.search(said) is not None
 
 
 def _routed(talked: Conversation) -> list[float]:
@@ -167,14 +182,7 @@ def _routed(talked: Conversation) -> list[float]:
     return found
 
 
-def _judge(
-    result: Result,
-    flows: Sequence[Flow],
-    tallies: dict[str, _Tally],
-    routed_ms: Sequence[float],
-    variants: int | None,
-) -> None:
-    total = sum(len(flow.say[:variants]) for flow in flows)
+def _judge(result: Result, total: int, tallies: dict[str, _Tally], routed_ms: Sequence[float]) -> None:
     done = sum(tally.done for tally in tallies.values())
     p50, p95 = conversation.percentiles(routed_ms)
     result.figures |= {
@@ -182,12 +190,12 @@ def _judge(
         "done": done,
         "done_at_first": sum(tally.first_try for tally in tallies.values()),
         "success": round(done / total, 3) if total else None,
-        **{f"{flow.name}_done": tallies[flow.name].done for flow in flows},
+        **{f"{name}_done": tally.done for name, tally in tallies.items()},
         "routed_turns": len(routed_ms),
         "routed_p50_ms": p50,
         "routed_p95_ms": p95,
     }
-    result.notes += [f"not done: {name}: {said}" for name, tally in tallies.items() for said in tally.missed]
+    result.notes += [f"not done: {name}: {line}" for name, tally in tallies.items() for line in tally.missed]
     result.budgets = [
         Budget("tasks done", result.figures["success"], 0.95, at_least=True, figure="success"),
         Budget("routed turns, voice to voice p50, ms", p50, 500, figure="routed_p50_ms"),
