@@ -13,16 +13,19 @@ from pipeline.conftest import Say, running, say  # noqa: F401
 from pipeline.connector_line import Line
 
 from tellerline import language
-from tellerline.settings import OpenAISettings, ProvidersSettings
+from tellerline.settings import ElevenLabsSettings, OpenAISettings, ProvidersSettings
 
 from . import cloud
 
 
-def settings(openai: cloud.OpenAI, key: Path, **orders: tuple[str, ...]) -> ProvidersSettings:
+def settings(
+    openai: cloud.OpenAI, elevenlabs: cloud.ElevenLabs, key: Path, **orders: tuple[str, ...]
+) -> ProvidersSettings:
     server = OpenAISettings(
         base_url=openai.base_url, key=key, chat_model="gpt-4o-mini", transcription_model="whisper-1"
     )
-    return ProvidersSettings(openai=server, **orders)  # type: ignore[arg-type]
+    voice = ElevenLabsSettings(base_url=elevenlabs.base_url, key=key, voice_id="21m00Tcm4TlvDq8ikWAM")
+    return ProvidersSettings(openai=server, elevenlabs=voice, **orders)  # type: ignore[arg-type]
 
 
 async def command(socket: Path, *options: str) -> tuple[int, str]:
@@ -49,12 +52,13 @@ async def asks(line: Line, question: bytes) -> str:
 async def test_who_answers_is_switched_while_a_call_runs(
     engine_socket: Path,
     openai: cloud.OpenAI,
+    elevenlabs: cloud.ElevenLabs,
     key: Path,
     tmp_path: Path,
     say: Say,  # noqa: F811
 ) -> None:
     question, another = say("How do I change my address?"), say("How do I order a new checkbook?")
-    chosen = settings(openai, key, language_model=("openai", "local"))
+    chosen = settings(openai, elevenlabs, key, language_model=("openai", "local"))
     with running(tmp_path, engine_socket, providers=chosen) as daemon:
         async with Line(daemon.socket, uuid4().hex) as line:
             await line.bot_finishes()
@@ -78,8 +82,17 @@ async def test_who_answers_is_switched_while_a_call_runs(
             assert answer != language.load("en").phrases["apology"]
             assert len(openai.requests) > asked
 
-            status, said = await command(daemon.socket, "--synthesis", "elevenlabs,local")
-            assert status == 2 and "set providers.elevenlabs" in said
+            openai.fault = ""
+            assert elevenlabs.connections == 0
+            status, _ = await command(daemon.socket, "--synthesis", "elevenlabs,local")
+            assert status == 0
+            assert await asks(line, question) == cloud.ANSWER
+            assert " ".join("".join(elevenlabs.said).split()) == cloud.ANSWER
+            elevenlabs.fault = "hang"
+            assert await asks(line, another) == cloud.ANSWER
+
+            status, said = await command(daemon.socket, "--recognition", "elevenlabs")
+            assert status == 2 and "no provider 'elevenlabs'" in said
     assert cloud.KEY not in daemon.log.read_text()
     assert "passport" not in daemon.log.read_text()
 
@@ -88,12 +101,13 @@ async def test_who_answers_is_switched_while_a_call_runs(
 async def test_a_turkish_call_is_heard_elsewhere_and_spoken_here(
     engine_socket: Path,
     openai: cloud.OpenAI,
+    elevenlabs: cloud.ElevenLabs,
     key: Path,
     tmp_path: Path,
     say: Say,  # noqa: F811
 ) -> None:
     openai.transcription, openai.chat = "turkish.json", "turkish.sse"
-    chosen = settings(openai, key, recognition=("openai",), language_model=("openai", "local"))
+    chosen = settings(openai, elevenlabs, key, recognition=("openai",), language_model=("openai", "local"))
     with running(tmp_path, engine_socket, providers=chosen, language="tr") as daemon:
         async with Line(daemon.socket, uuid4().hex) as line:
             assert await line.bot_finishes() == language.load("tr").phrases["greeting"]
