@@ -82,16 +82,9 @@ class RecordFile:
         """Every whole record, oldest first. What follows a damaged one cannot be told and is left out."""
         data = os.pread(self._descriptor, self._size, 0)
         at = 0
-        while at < len(data):
-            head = data[at : at + _FRAME.size]
-            if len(head) < _FRAME.size:
-                break
-            length, checksum = _FRAME.unpack(head)
-            body = data[at + _FRAME.size : at + _FRAME.size + length]
-            if len(body) < length or zlib.crc32(body) != checksum:
-                break
+        for body in _whole(data):
             yield body
-            at += _FRAME.size + length
+            at += _FRAME.size + len(body)
         if at < len(data):
             log.warning("%s: %d bytes at the end are no record", self._path, len(data) - at)
 
@@ -127,3 +120,27 @@ def left_behind(folder: Path) -> list[RecordFile]:
             continue
         files.append(RecordFile(path, descriptor))
     return files
+
+
+def seen(folder: Path) -> list[bytes]:
+    """Every record in `folder` at this moment, also in files that are being written; changes nothing."""
+    found: list[bytes] = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        # Removed or emptied meanwhile: what it held is stored.
+        with contextlib.suppress(FileNotFoundError):
+            found += _whole(path.read_bytes())
+    return found
+
+
+def _whole(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(data):
+        head = data[at : at + _FRAME.size]
+        if len(head) < _FRAME.size:
+            return
+        length, checksum = _FRAME.unpack(head)
+        body = data[at + _FRAME.size : at + _FRAME.size + length]
+        if len(body) < length or zlib.crc32(body) != checksum:
+            return
+        yield body
+        at += _FRAME.size + length

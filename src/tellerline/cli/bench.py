@@ -20,6 +20,7 @@ from tellerline.robot.benchmarks import (
     interrupting,
     latency,
     line,
+    outage,
     recognition,
     report,
     session,
@@ -36,6 +37,7 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
     "greeting": line.greeting,
     "media": line.media,
     "memory": line.memory,
+    "outage": outage.outage,
     "recognition": recognition.recognition,
     "session": session.session,
     "tasks": tasks.tasks,
@@ -48,7 +50,9 @@ _BENCHMARKS: dict[str, Callable[[Bench], Result]] = {
 @click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="The stack's folder.")
 @click.option("--models", type=click.Path(path_type=Path), help="Model store; by default models/ in --home.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with digits-8k, orders-8k, noise-8k.")
-@click.option("--turns", type=click.IntRange(1), help="Fewer turns (media: seconds) for a quick look.")
+@click.option(
+    "--turns", type=click.IntRange(1), help="Fewer turns for a quick look (media, outage: seconds)."
+)
 @click.option(
     "--repeats", type=click.IntRange(0, 10), default=REPEATS, help="Of runs disturbed from outside."
 )
@@ -63,7 +67,8 @@ def bench(
 ) -> None:
     """Measures WHAT on this machine and holds the budgets: exit status 1 when one is missed.
 
-    Uses the stack that runs here, or starts one for the time of the benchmark (crash always does).
+    Uses the stack that runs here, or starts one for the time of the benchmark (crash, outage and tasks
+    always do).
     """
     store = models or home / "models"
     where = Bench(
