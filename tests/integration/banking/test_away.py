@@ -27,9 +27,9 @@ REPLY = pb.ExecuteReply
 
 
 @pytest.fixture(scope="module")
-def own_stores() -> Iterator[embedded.Datastores]:
+def own_stores(binaries: embedded.Binaries) -> Iterator[embedded.Datastores]:
     """Servers this module may stop."""
-    with embedded.temporary() as stores:
+    with embedded.temporary(binaries) as stores:
         yield stores
 
 

@@ -125,7 +125,7 @@ def _type_everything(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("datastores", ["postgres-wheel"], indirect=True)
+@pytest.mark.parametrize("binaries", ["wheels"], indirect=True)
 def test_a_thousand_secrets_are_nowhere(
     make_lane: LaneMaker,
     banking: tuple[SecretInput, settings.ServiceAddresses],

