@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tellerline.errors import SpoolError
-from tellerline.record_file import RecordFile, left_behind
+from tellerline.record_file import RecordFile, left_behind, seen
 
 
 def written(folder: Path, *records: bytes) -> Path:
@@ -90,4 +90,14 @@ def test_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     (path,) = (tmp_path / "spool").iterdir()
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
     assert path.stat().st_mode & 0o777 == 0o600
+    file.close()
+
+
+def test_records_are_seen_while_their_file_is_written(tmp_path: Path) -> None:
+    written(tmp_path, b"of a dead process")
+    file = RecordFile.create(tmp_path)
+    file.append(b"first")
+    assert seen(tmp_path) == [b"of a dead process", b"first"]
+    file.empty()
+    assert seen(tmp_path) == [b"of a dead process"]
     file.close()

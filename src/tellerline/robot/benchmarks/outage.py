@@ -17,6 +17,7 @@ from tellerline.connector import facts
 from tellerline.connector.spool import Spool
 from tellerline.database import postgres
 from tellerline.embedded import Datastores
+from tellerline.robot import conversation
 from tellerline.robot import scenario as scenarios
 from tellerline.robot.benchmarks.bench import Bench, Budget, Result, Take
 from tellerline.robot.caller import Listener, Run, Target, processes
@@ -103,6 +104,8 @@ def outage(bench: Bench) -> Result:
         Take(f"{_KNOWN} calls that go on", known.use, True),
         Take(f"{_NEW} calls that begin", new.use, True),
     ]
+    for talked in (*known.conversations, *new.conversations):
+        result.turns += [conversation.turn_as_dict(turn) for turn in talked.turns]
     judge(result, known.conversations, new.conversations, seen, stored, closed)
     result.figures |= {"seconds_away": round((seen.back_ns - seen.away_ns) / 1e9, 1), "set_aside": aside}
     return result
