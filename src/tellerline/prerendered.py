@@ -16,16 +16,18 @@ from pathlib import Path
 from tellerline.errors import StackError
 
 _RATE_HZ = 8000
+# What a folder holds beside its WAV files; those of earlier releases held nothing.
+_WITH_WORDS = b"words.json"
 
 
-def folder(parent: Path, voice: str) -> Path:
-    """Where the phrases of these texts and `voice` belong below `parent`; another text is another folder."""
-    texts = resources.files("tellerline.language").joinpath("en/phrases.yml").read_bytes()
-    return parent / f"en-{hashlib.sha256(texts + voice.encode()).hexdigest()[:12]}"
+def folder(parent: Path, voice: str, code: str = "en") -> Path:
+    """Where the phrases of language `code` by `voice` belong below `parent`; another text, another folder."""
+    texts = resources.files("tellerline.language").joinpath(f"{code}/phrases.yml").read_bytes()
+    return parent / f"{code}-{hashlib.sha256(_WITH_WORDS + texts + voice.encode()).hexdigest()[:12]}"
 
 
-def render(target: Path, engine_socket: Path) -> None:
-    """Renders every phrase through a running engine into the new folder `target`, all or nothing.
+def render(target: Path, engine_socket: Path, code: str = "en") -> None:
+    """Renders every phrase of `code` through a running engine into the new folder `target`, all or nothing.
 
     Raises StackError when the engine does not speak them.
     """
@@ -33,7 +35,7 @@ def render(target: Path, engine_socket: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".rendering-", dir=target.parent) as made:
         phrases = Path(made) / "phrases"
         command = (sys.executable, "-m", "tellerline", "phrases", "render")
-        where = ("--engine", str(engine_socket), "--out", str(phrases))
+        where = ("--engine", str(engine_socket), "--out", str(phrases), "--language", code)
         done = subprocess.run((*command, *where), capture_output=True, text=True)
         if done.returncode != 0:
             raise StackError(f"phrases: rendering failed: {done.stderr.strip()}")

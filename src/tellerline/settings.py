@@ -279,6 +279,9 @@ class PipelineSettings(Concern):
     # The language a call starts in; `languages_by_number` overrules it by the number called.
     language: Literal["en", "tr"] = "en"
     languages_by_number: dict[str, Literal["en", "tr"]] = {}
+    # Language → folder of `tellerline phrases render --language`, of the engine's present voice. What is not
+    # there, or says other words, is rendered at every start: 20 s and more a language on two cores.
+    phrases: dict[str, Path] = {}
     # None: no bank behind the voice; callers are answered, and nothing is looked up.
     banking: ServiceAddresses | None = None
     # None: nothing is kept of conversations, and a call that is taken over starts anew.
@@ -341,6 +344,8 @@ class ConnectorSettings(Concern):
     spool: Path = Path("/var/lib/tellerline/connector@cpu-0/spool")
     # Pre-rendered phrases (8 kHz mono WAV): apology.wav, goodbye.wav.
     phrases: Path = Path("/var/lib/tellerline/phrases/en")
+    # User part of the URI called → folder, for numbers answered in another language.
+    phrases_by_number: dict[str, Path] = {}
     lane: str = "cpu-0"
     # None: dark input is refused, so no PIN is asked for.
     banking: ServiceAddresses | None = None

@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
 
 from tellerline import prerendered, settings
 from tellerline.back_office import BackOffice
+from tellerline.engine import manifest
+from tellerline.engine.store import ModelStore
 from tellerline.errors import StackError
 from tellerline.monitoring import health
 from tellerline.ports import free_sip_port
@@ -30,6 +32,10 @@ from tellerline.supervisor import Supervisor, Unit, ended
 
 _ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = _ROOT / "models" / "starter.yml"
+# User part of the URI dialled → the language it is answered in, where there is a bank.
+NUMBERS: Mapping[str, Literal["en", "tr"]] = {"turkce": "tr"}
+# Hears what whisper-tiny-en does not, where it is in the store.
+_MULTILINGUAL = "whisper-base"
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _Settings = TypeVar("_Settings", bound=settings.Concern)
@@ -39,9 +45,10 @@ class Stack:
     """A stack that runs while its context is open.
 
     `lanes` may be 0 for an engine alone. `echo` runs the echo pipeline and no engine. `bank` puts session,
-    banking and a sandbox bank behind the voice, `bank_delay_ms` slow, `instances` of each daemon. `engine`,
-    `pipeline` and `connector` override settings (nested mappings, as in the YAML files); ports are
-    the first free ones from the connector's on, and a pipeline given an `engine_socket` uses that engine.
+    banking and a sandbox bank behind the voice, `bank_delay_ms` slow, `instances` of each daemon, and has
+    `NUMBERS` answered. `engine`, `pipeline` and `connector` override settings (nested mappings, as in the
+    YAML files); ports are the first free ones from the connector's on, and a pipeline given an
+    `engine_socket` uses that engine.
     """
 
     def __init__(
@@ -73,6 +80,10 @@ class Stack:
         self.back_office = (
             BackOffice(self, home, instances=instances, bank_delay_ms=bank_delay_ms) if bank else None
         )
+        # Without a bank the language model answers, and the starter's speaks English only.
+        self._numbers = dict(NUMBERS) if bank else {}
+        # Language → folder of its rendered phrases, and the one callers are greeted in by default.
+        self._spoken: dict[str, Path] = {}
         self._phrases = Path()
         self._engine_socket: Path | None = None
         self._lanes: list[Lane] = []
@@ -107,6 +118,11 @@ class Stack:
     def phrases(self) -> Path:
         """The folder of the connector's phrases, `<key>.wav`."""
         return self._phrases
+
+    @property
+    def numbers(self) -> Mapping[str, str]:
+        """User part of the URI dialled → language, for all that is not answered in the default one."""
+        return self._conversation().languages_by_number
 
     @property
     def supervisor(self) -> Supervisor:
@@ -173,7 +189,7 @@ class Stack:
             self._engine_socket = Path(given)
         if self.back_office is not None:
             self.back_office.start()
-        self._phrases = self._rendered_phrases()
+        self._render_phrases()
         for index in range(self._lane_count):
             self._start_pipeline(f"cpu-{index}")
         for index in range(self._lane_count):
@@ -189,9 +205,23 @@ class Stack:
     def _start_engine(self) -> None:
         self._engine_socket = self.socket("engine", "cpu")
         base = settings.EngineSettings(
-            socket=self._engine_socket, model_store=self._model_store.resolve(), manifest=MANIFEST
+            socket=self._engine_socket,
+            model_store=self._model_store.resolve(),
+            manifest=MANIFEST,
+            recognition=settings.RecognitionSettings(by_language=self._heard_by()),
         )
         self.run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
+
+    def _heard_by(self) -> dict[str, str]:
+        foreign = set(self._numbers.values()) - {"en"}
+        if not foreign:
+            return {}
+        store = ModelStore(self._model_store, manifest.load(MANIFEST))
+        if store.faults(_MULTILINGUAL):
+            listed = ", ".join(sorted(foreign))
+            self._progress(f"{listed}: keypad only; `tellerline models take {_MULTILINGUAL}` to be heard")
+            return {}
+        return dict.fromkeys(foreign, _MULTILINGUAL)
 
     def _wait_for_engine(self) -> None:
         self.wait("engine@cpu", health.serving, self.socket("engine", "cpu"))
@@ -210,6 +240,8 @@ class Stack:
             engine_socket=self._engine_socket,
             allow_watch=True,
             spool=self._home / "spool" / f"pipeline@{lane}",
+            languages_by_number=self._numbers,
+            phrases=self._spoken,
             **self._behind_pipelines(),
         )
         self.run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
@@ -221,6 +253,7 @@ class Stack:
             control_socket=self.socket("connector", lane),
             spool=self._home / "spool" / lane,
             phrases=self._phrases,
+            phrases_by_number=self._phrases_by_number(),
             lane=lane,
             **self._behind_connectors(),
             # Long enough for a goodbye; whoever stops a stack of their own waits for no caller.
@@ -310,19 +343,36 @@ class Stack:
         """The first port from `first` on that is free for UDP and TCP on loopback."""
         return free_sip_port("127.0.0.1", first)
 
-    def _rendered_phrases(self) -> Path:
+    def _conversation(self) -> settings.PipelineSettings:
+        """What the pipelines are told of languages and numbers."""
+        return overridden(
+            settings.PipelineSettings(languages_by_number=self._numbers), self._pipeline_overrides
+        )
+
+    def _render_phrases(self) -> None:
         if self._echo or self._lane_count == 0:
-            return prerendered.tones(self._home / "phrases" / "tones")
-        voice = overridden(settings.EngineSettings(), self._engine_overrides).synthesis.voice
-        folder = prerendered.folder(self._home / "phrases", voice)
-        if not folder.is_dir():
-            # With phrases at hand every daemon starts at once; without, the engine has to be there first.
-            if self._pid("engine@cpu") is not None:
-                self._wait_for_engine()
-            self._progress("rendering the fixed phrases, the first time only")
-            assert self._engine_socket is not None
-            prerendered.render(folder, self._engine_socket)
-        return folder
+            self._phrases = prerendered.tones(self._home / "phrases" / "tones")
+            return
+        synthesis = overridden(settings.EngineSettings(), self._engine_overrides).synthesis
+        wanted = self._conversation()
+        for code in sorted({wanted.language, *wanted.languages_by_number.values()}):
+            voice = f"espeak-ng {synthesis.espeak[code]}" if code in synthesis.espeak else synthesis.voice
+            self._spoken[code] = prerendered.folder(self._home / "phrases", voice, code)
+            if not self._spoken[code].is_dir():
+                self._render(code)
+        self._phrases = self._spoken[wanted.language]
+
+    def _render(self, code: str) -> None:
+        # With phrases at hand every daemon starts at once; without, the engine has to be there first.
+        if self._pid("engine@cpu") is not None:
+            self._wait_for_engine()
+        self._progress(f"rendering the fixed phrases ({code}), the first time only")
+        assert self._engine_socket is not None
+        prerendered.render(self._spoken[code], self._engine_socket, code)
+
+    def _phrases_by_number(self) -> dict[str, Path]:
+        numbers = {} if self._echo else self._conversation().languages_by_number
+        return {number: self._spoken[code] for number, code in numbers.items()}
 
     def _log_end(self, unit: str) -> str:
         path = self._log_folder / f"{unit}.log"

@@ -58,6 +58,11 @@ def read_state(home: Path = HOME) -> State:
     return state
 
 
+def dialled(sip_uri: str, number: str) -> str:
+    """`sip_uri` with `number` as the user that is called."""
+    return f"sip:{number}@{sip_uri.rpartition('@')[2]}"
+
+
 def life(pid: int) -> str | None:
     """Which of all processes that ever have the number `pid` runs now; None when none does.
 

@@ -53,7 +53,7 @@ def call(
     Exit status: 0 the scenario held, 1 it did not, 2 it could not be tried.
     """
     path, chosen = _scenario(scenario, say)
-    target = _target(to, watch_socket, home)
+    target = _target(to, watch_socket, home, chosen.number)
     out = out or home / "calls" / time.strftime("%Y%m%d-%H%M%S")
     console = Console(stderr=as_json, quiet=as_json, highlight=False)
     caller = Caller(models or home / "models", stack.MANIFEST)
@@ -90,14 +90,15 @@ def _scenario(name: str | None, say: str | None) -> tuple[Path, scenarios.Scenar
     return path.parent, scenarios.load(path)
 
 
-def _target(to: str | None, watch_sockets: tuple[Path, ...], home: Path) -> Target:
+def _target(to: str | None, watch_sockets: tuple[Path, ...], home: Path, number: str | None) -> Target:
     if to is not None:
         return Target(to, watch_sockets)
     state = stack_state.read_state(home)
     if not state.lanes:
         raise StackError("the stack that runs here has no lane to dial; start one with `tellerline up`")
     sockets = (state.lanes[0].pipeline_socket,)
-    return Target(state.lanes[0].sip_uri, sockets, processes(state))
+    uri = state.lanes[0].sip_uri
+    return Target(stack_state.dialled(uri, number) if number else uri, sockets, processes(state))
 
 
 def _report(run: Run, console: Console, out: Path, as_json: bool) -> None:

@@ -20,8 +20,8 @@ def phrases() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for <key>.wav files.")
 @click.option("--language", "code", default="en", show_default=True, help="Language of the phrases.")
 def render(engine_socket: Path, out: Path, code: str) -> None:
-    """Render every phrase through the engine as 8 kHz mono WAV."""
-    from tellerline.pipeline.phrases import render_at, write_wavs
+    """Render every phrase through the engine as 8 kHz mono WAV, its words in words.json."""
+    from tellerline.pipeline.phrases import render_at, write
 
-    written = write_wavs(asyncio.run(render_at(engine_socket, code)), out)
+    written = write(asyncio.run(render_at(engine_socket, code)), out)
     click.echo(f"{out}: {len(written)} phrases")

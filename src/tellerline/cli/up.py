@@ -65,6 +65,8 @@ def up(
         else:
             for lane in running.state.lanes:
                 click.echo(f"dial {lane.sip_uri} with any softphone that speaks PCMU or PCMA")
+                for number, code in running.numbers.items():
+                    click.echo(f"  or {stack_state.dialled(lane.sip_uri, number)} to be answered in {code!r}")
             click.echo('or: tellerline call --say "what can you do"    Ctrl-C stops')
             signal.pause()
     sys.exit(status)

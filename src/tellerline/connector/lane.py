@@ -34,14 +34,15 @@ class Lane:
         self,
         settings: ConnectorSettings,
         pipeline: Pipeline,
-        phrases: dict[Phrase, bytes],
+        phrases: dict[str, dict[Phrase, bytes]],
         loop: asyncio.AbstractEventLoop,
         sink: SecretSink | None = None,
         recordings: Recordings | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
-        self.phrases = phrases
+        # By the number called; "" for every other.
+        self._phrases = phrases
         self.loop = loop
         # None: no banking service, so dark input is refused at once.
         self.sink = sink
@@ -64,6 +65,10 @@ class Lane:
         self.untold: set[str] = set()
         # Told when there is news of a record for others.
         self.on_record: Callable[[], None] = lambda: None
+
+    def phrase(self, phrase: Phrase, called: str) -> bytes:
+        """A phrase as callers of the number `called` are to hear it."""
+        return self._phrases.get(called, self._phrases[""])[phrase]
 
     # ---- SipListener
 

@@ -313,7 +313,7 @@ class LiveCall:
     def _play(self, command: commands.Play) -> None:
         if command.phrase is Phrase.GOODBYE:
             metrics.CONNECTOR_REATTACHED.labels(self._lane.settings.lane, "given_up").inc()
-        self.playout.play_phrase(self._lane.phrases[command.phrase])
+        self.playout.play_phrase(self._lane.phrase(command.phrase, self.invitation.called))
 
     def _await_playout(self, command: commands.AwaitPlayout) -> None:
         self._awaiting_playout = True

@@ -173,7 +173,10 @@ async def serve(settings: ConnectorSettings) -> None:
     Raises SettingsError, SpoolError or SipError when it cannot start.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
-    phrases = {phrase: load_phrase(settings.phrases / f"{phrase.value}.wav") for phrase in Phrase}
+    phrases = {
+        number: {phrase: load_phrase(folder / f"{phrase.value}.wav") for phrase in Phrase}
+        for number, folder in {"": settings.phrases, **settings.phrases_by_number}.items()
+    }
     channel = bootstrap.channel(settings.pipeline_socket)
     pipeline = Pipeline(channel)
     overwrite_freed_memory()

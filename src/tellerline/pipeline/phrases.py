@@ -1,17 +1,26 @@
-"""Fixed phrases rendered through the engine: kept in memory by the pipeline, as WAV for the connector."""
+"""Fixed phrases rendered through the engine: kept in memory by the pipeline, as WAV for the connector.
+
+A folder of them holds <key>.wav, and words.json: what each says, and where its words lie in it.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tellerline import language
 from tellerline.pipeline.engine import Engine
 from tellerline.rpc import engine_pb2 as pb
 
+log = logging.getLogger(__name__)
+
 RATE_HZ = 8000
+_WORDS = "words.json"
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,18 @@ class Phrases:
         return self._by_text.get(text)
 
 
-async def render(engine: Engine, words: language.Language) -> dict[str, Rendered]:
-    """All phrases of a language through the engine. Raises SynthesisError."""
-    return {key: await _render_one(engine, text, words.code) for key, text in words.phrases.items()}
+async def render(engine: Engine, words: language.Language, folder: Path | None = None) -> dict[str, Rendered]:
+    """All phrases of a language: from `folder` where they are there word for word, else through the engine.
+
+    Raises SynthesisError.
+    """
+    kept = _read(folder) if folder is not None else {}
+    return {
+        key: kept[key]
+        if key in kept and kept[key].text == text
+        else await _render_one(engine, text, words.code)
+        for key, text in words.phrases.items()
+    }
 
 
 async def _render_one(engine: Engine, text: str, code: str) -> Rendered:
@@ -71,10 +89,40 @@ async def render_at(socket: Path, code: str) -> dict[str, Rendered]:
         await engine.close()
 
 
-def write_wavs(rendered: dict[str, Rendered], folder: Path) -> list[Path]:
-    """Writes each phrase as <key>.wav (8 kHz mono S16) into `folder`, replacing each file whole."""
+def write(rendered: dict[str, Rendered], folder: Path) -> list[Path]:
+    """Writes each phrase as <key>.wav (8 kHz mono S16) into `folder`, and then words.json, each whole.
+
+    Returns the WAV files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write_wav(folder / f"{key}.wav", phrase.pcm) for key, phrase in rendered.items()]
+    written = [_write_wav(folder / f"{key}.wav", phrase.pcm) for key, phrase in rendered.items()]
+    listed = {
+        key: {"text": phrase.text, "words": [[w.text, w.start_ms, w.end_ms] for w in phrase.words]}
+        for key, phrase in rendered.items()
+    }
+    partial = folder / f"{_WORDS}.part"
+    partial.write_text(json.dumps(listed, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(folder / _WORDS)
+    return written
+
+
+def _read(folder: Path) -> dict[str, Rendered]:
+    """What `write` left in `folder`; nothing where that cannot be read."""
+    try:
+        listed = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
+        return {key: _read_one(folder / f"{key}.wav", said) for key, said in listed.items()}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, wave.Error) as error:
+        log.warning("phrases are rendered anew, those in %s cannot be read: %s", folder, error)
+        return {}
+
+
+def _read_one(path: Path, said: dict[str, Any]) -> Rendered:
+    with wave.open(str(path), "rb") as file:
+        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE_HZ, 1, 2):
+            raise ValueError(f"{path.name} must be 8000 Hz, 1 channel, 16 bit")
+        pcm = file.readframes(file.getnframes())
+    words = (pb.SpokenWord(text=text, start_ms=start, end_ms=end) for text, start, end in said["words"])
+    return Rendered(said["text"], pcm, tuple(words))
 
 
 def _write_wav(path: Path, pcm: bytes) -> Path:

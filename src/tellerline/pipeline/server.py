@@ -281,8 +281,12 @@ async def _wait_for_engine(engine: Engine, words: language.Language, settings: P
         try:
             if await engine.is_serving():
                 await engine.open_prefix(words)
-                spoken = {code: Phrases(await render(engine, language.load(code))) for code in others}
-                return Phrases(await render(engine, words), spoken)
+                folders = settings.phrases
+                spoken = {
+                    code: Phrases(await render(engine, language.load(code), folders.get(code)))
+                    for code in others
+                }
+                return Phrases(await render(engine, words, folders.get(words.code)), spoken)
         except TellerlineError as error:
             log.warning("the engine is not ready: %s", error)
         await asyncio.sleep(ENGINE_CHECK_SECONDS)

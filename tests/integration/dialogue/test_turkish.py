@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tellerline import language
+from tellerline.pipeline.flows.desk import Site
 from tellerline.pipeline.flows.plan import HandOver
 
 from .conftest import DENIZ, DENIZ_PIN, Dial
@@ -92,3 +93,18 @@ async def test_the_language_can_change(dial: Dial) -> None:
     assert await talk.says("Do you speak Turkish?") == PHRASES["hello"]
     assert talk.teller.state.language == "tr"
     assert "Beyoğlu" in await talk.says("Şubeniz ne zaman açık?")
+
+
+async def test_the_menu_names_the_key_that_changes_the_language(dial: Dial) -> None:
+    talk = dial("tr")
+    await talk.begins()
+    told = await talk.presses("#")
+    assert told == f"{PHRASES['menu']} {PHRASES['menu_language']}"
+    assert await talk.presses("8") == language.load("en").phrases["hello"]
+    assert talk.teller.state.language == "en"
+
+
+async def test_a_site_of_one_language_names_no_such_key(dial: Dial) -> None:
+    talk = dial("tr", site=Site(languages=("tr",)))
+    await talk.begins()
+    assert await talk.presses("8") == PHRASES["menu"]

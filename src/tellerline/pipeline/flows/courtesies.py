@@ -48,7 +48,7 @@ def hello(desk: Desk, state: State) -> Plan:
 
 def help_(desk: Desk, state: State) -> Plan:
     """What can be done here; on the keypad, with which key."""
-    return desk.answer(state.open(), ask=desk.say("menu" if state.keypad else "help"))
+    return desk.answer(state.open(), ask=desk.menu() if state.keypad else desk.say("help"))
 
 
 def chosen_language(desk: Desk, state: State, text: str) -> str:

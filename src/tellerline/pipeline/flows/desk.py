@@ -63,6 +63,10 @@ class Desk:
             return (self.words.phrases[key],)
         return tuple(_capital(clause) for clause in language.clauses(self.code, key, **slots))
 
+    def menu(self) -> tuple[str, ...]:
+        """Every key of the menu; the one for another language only where there is one."""
+        return self.say("menu") + (self.say("menu_language") if len(self.site.languages) > 1 else ())
+
     def answer(self, state: State, *lines: tuple[str, ...], ask: tuple[str, ...] = ()) -> Plan:
         """Says `lines` and then asks `ask`, which is asked again where the reply is not understood."""
         said = tuple(line for part in lines for line in part)

@@ -63,4 +63,4 @@ async def _menu(desk: Desk, state: State, key: Key) -> Plan:
     if guess.intent in reception.FLOWS and (desk.bank is not None or guess.intent in ("branch", "lost_card")):
         state = replace(state, keypad=True)
         return (await reception.begin(desk, state, guess.intent, Said(""))).having(guess=guess)
-    return Plan(state, desk.say("unknown_key" if desk.bank is None else "menu"))
+    return Plan(state, desk.say("unknown_key") if desk.bank is None else desk.menu())
