@@ -24,6 +24,8 @@ from tellerline.settings import DatabaseSettings
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
+# A row of a table.
+Row = DictRow
 _Cursor = psycopg.AsyncCursor[DictRow]
 
 # Past this a transaction is given up on: a caller hears that money is closed rather than silence. What is

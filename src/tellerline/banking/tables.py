@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-from psycopg.rows import DictRow
-
 from tellerline.banking import books
 from tellerline.banking.authorisation import Refusal
 from tellerline.banking.model import Money
-from tellerline.banking.postgres import Database, Statements
+from tellerline.banking.postgres import Database, Row, Statements
 
 
 class PostgresAttempts:
@@ -213,7 +211,7 @@ async def _spent(statements: Statements, call_id: str, customer: str) -> books.S
     return books.Spent(row["call"], row["day"])
 
 
-def _quote_row(row: DictRow) -> books.QuoteRow:
+def _quote_row(row: Row) -> books.QuoteRow:
     return books.QuoteRow(
         quote_id=row["quote_id"],
         call_id=row["call_id"],
@@ -228,6 +226,6 @@ def _quote_row(row: DictRow) -> books.QuoteRow:
     )
 
 
-def _order_row(row: DictRow) -> books.OrderRow:
+def _order_row(row: Row) -> books.OrderRow:
     refusal = Refusal(row["refusal"]) if row["refusal"] else None
     return books.OrderRow(books.OrderState(row["state"]), row["reference"], refusal)
