@@ -1,4 +1,4 @@
-"""Word error rate of the engine's recognisers over G.711: our fifty lines, and people."""
+"""Word error rate of the engine's recognisers over G.711: our fifty lines, people, and Turkish of espeak-ng."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tellerline import bootstrap
+from tellerline import bootstrap, language
+from tellerline.errors import ScenarioError
+from tellerline.language import speech
 from tellerline.robot import recording, rtp, words
 from tellerline.robot.benchmarks.bench import Bench, Budget, Result, lines
 from tellerline.robot.g711 import PCMU, Samples
@@ -22,6 +24,8 @@ from tellerline.rpc import engine_pb2_grpc
 
 # Whisper models of the manifest this is measured for, as far as they are in the store.
 _MODELS = ("whisper-tiny-en", "whisper-base")
+# Those of them that hear other languages too.
+_MULTILINGUAL = ("whisper-base",)
 _DIGITS = "zero one two three four five six seven eight nine"
 _STRINGS_A_SPEAKER = 4
 _STRING_LENGTH = 6
@@ -46,6 +50,7 @@ def recognition(bench: Bench) -> Result:
         result.skipped.append(
             "people's voices (digit strings, orders): give --data FOLDER with digits-8k and orders-8k"
         )
+    turkish = _turkish(bench, result)
     runaways = 0
     for model in _MODELS:
         if not (bench.models / model).is_dir():
@@ -55,11 +60,12 @@ def recognition(bench: Bench) -> Result:
         with bench.running(0, engine=overrides) as state:
             assert state.engine_socket is not None
             bench.progress(f"recognition: {model}")
-            figures, run_away = asyncio.run(_measure(state.engine_socket, clips, orders))
+            heard = clips | turkish if model in _MULTILINGUAL else clips
+            figures, run_away = asyncio.run(_measure(state.engine_socket, heard, orders))
         result.figures[model] = figures
         runaways += run_away
         errors = ", ".join(
-            f"{name} {found['word_error_rate']:.1%}" for name, found in figures.items() if name in clips
+            f"{name} {found['word_error_rate']:.1%}" for name, found in figures.items() if name in heard
         )
         bench.progress(f"{model}: word error rate {errors}")
     # No recogniser at hand: nothing was measured, so nothing held.
@@ -80,9 +86,8 @@ async def _measure(
             wrong = total = 0
             decode_ms: list[float] = []
             for said, samples in spoken:
-                transcript = await recognise(stub, samples)
-                heard = spelled(transcript.text) if name == "digits" else transcript.text
-                errors, count = words.word_errors(said, heard)
+                transcript = await recognise(stub, samples, "tr" if name == "turkish" else "en")
+                errors, count = words.word_errors(said, _comparable(transcript.text, name))
                 wrong, total = wrong + errors, total + count
                 decode_ms.append(transcript.decode_ms)
                 runaways += runs_away(transcript.text)
@@ -102,12 +107,35 @@ async def _measure(
     return figures, runaways
 
 
-async def recognise(stub: Any, samples: Samples) -> pb.Transcript:
+def _turkish(bench: Bench, result: Result) -> dict[str, list[tuple[str, Samples]]]:
+    said = lines()["turkish"][: bench.turns]
+    try:
+        spoken = [bench.caller.line(text, Voice(language="tr")).samples for text in said]
+    except ScenarioError as error:
+        result.skipped.append(f"Turkish: {error}")
+        return {}
+    return {"turkish": [(in_turkish(text), clip) for text, clip in zip(said, spoken, strict=True)]}
+
+
+def _comparable(heard: str, name: str) -> str:
+    """What was heard, written as the clips called `name` are."""
+    if name == "turkish":
+        return in_turkish(heard)
+    return spelled(heard) if name == "digits" else heard
+
+
+def in_turkish(text: str) -> str:
+    """`text` in lower case without accents, its figures in words."""
+    worded = re.sub(r"\d{1,9}", lambda figure: f" {speech.say_number(int(figure[0]), 'tr')} ", text)
+    return language.fold(worded, "tr")
+
+
+async def recognise(stub: Any, samples: Samples, code: str = "en") -> pb.Transcript:
     """The engine's transcript of one utterance that came over a G.711 line."""
     pcm = PCMU.decode(PCMU.encode(np.concatenate([_MARGIN, samples, _MARGIN]))).tobytes()
 
     async def requests() -> AsyncIterator[pb.RecognizeRequest]:
-        start = pb.RecognizeStart(language="en", engine="whisper")
+        start = pb.RecognizeStart(language=code, engine="whisper")
         yield pb.RecognizeRequest(call_id="bench", start=start)
         for at in range(0, len(pcm), 320):
             yield pb.RecognizeRequest(call_id="bench", audio=pcm[at : at + 320])
