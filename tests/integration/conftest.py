@@ -36,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def datastores(binaries: embedded.Binaries) -> Iterator[embedded.Datastores]:
-    """Running servers, shared by every test: stop, kill or flush servers of your own (`embedded.temporary`)."""
+    """Running servers, shared by every test. Stop or kill servers of your own: `embedded.temporary`."""
     with embedded.temporary(binaries) as stores:
         yield stores
 
