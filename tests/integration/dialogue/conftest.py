@@ -62,6 +62,8 @@ class Bank:
     """The bank behind the voice."""
 
     sandbox: app.SandboxBank
+    # Its switches and its journal.
+    switches: str
     banking: Instances
     secrets: Instances
 
@@ -83,9 +85,16 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 async def bank(stores: embedded.Datastores, folder: Path) -> AsyncIterator[Bank]:
     """A sandbox bank and a banking service over it."""
+    async with opened(stores, folder, seed.load()) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def opened(stores: embedded.Datastores, folder: Path, seeds: seed.Seed) -> AsyncIterator[Bank]:
+    """The bank of these customers; banking listens in `folder`."""
     fresh = stores.fresh()
     async with contextlib.AsyncExitStack() as stack:
-        core, base_url = await stack.enter_async_context(sandbox.running(app.SandboxBank(seed.load())))
+        core, base_url = await stack.enter_async_context(sandbox.running(app.SandboxBank(seeds)))
         key = folder / "audit.key"
         key.write_bytes(base64.b64encode(os.urandom(32)))
         chosen = BankingSettings(
@@ -103,7 +112,7 @@ async def bank(stores: embedded.Datastores, folder: Path) -> AsyncIterator[Bank]
             await stack.enter_async_context(Instances(ServiceAddresses(addresses=(address,)), stub))
             for address, stub in doors
         ]
-        yield Bank(core, banking, secrets)
+        yield Bank(core, base_url.removesuffix(app.BASE_PATH) + "/sandbox", banking, secrets)
 
 
 Dial = Callable[..., Talk]
