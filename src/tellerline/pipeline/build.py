@@ -74,6 +74,9 @@ def build(call: Call, models: Models, teller: Teller) -> Conversation:
     async def spoken(_: object, message: AssistantTurnStoppedMessage) -> None:
         played = message.content or ""
         await front_desk.spoken(played, message.interrupted)
+        if not played and not message.interrupted:
+            # An answer nobody gave or could speak; what is queued is what follows instead.
+            return
         queued, call.queued_text = " ".join(call.queued_text), []
         if queued or played:
             spoke = pb.BotSpoke(text=queued, played=played, interrupted=message.interrupted)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipecat.frames.frames import ControlFrame, ProposedUserStoppedSpeakingFrame, SystemFrame
 
-from tellerline.pipeline.flows.events import Begin, Event
+from tellerline.pipeline.flows.events import Begin, Event, Unserved
 
 
 @dataclass
@@ -28,6 +28,13 @@ class EventFrame(SystemFrame):
     """Something the conversation is to know, other than words and keys."""
 
     event: Event = field(default_factory=Begin)
+
+
+@dataclass
+class UnservedFrame(SystemFrame):
+    """Upstream: the answer under way has none to give it or to speak it. It ends here."""
+
+    event: Unserved = field(default_factory=lambda: Unserved("language_model"))
 
 
 @dataclass

@@ -18,7 +18,6 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     SystemFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSTextFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -32,6 +31,8 @@ from tellerline.errors import LanguageModelError, SynthesisError
 from tellerline.monitoring import metrics
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.clauses import ClauseAggregator
+from tellerline.pipeline.flows.events import Unserved
+from tellerline.pipeline.frames import UnservedFrame
 from tellerline.pipeline.guards import is_enough
 from tellerline.pipeline.phrases import Phrases
 from tellerline.pipeline.providers.ports import Clause, Question
@@ -108,7 +109,7 @@ class EngineLLMService(BaseOpenAILLMService):
         finally:
             await answer.aclose()
         if not said.strip():
-            await self.push_frame(TTSSpeakFrame(self._call.phrases.text("apology")))
+            await self.push_frame(UnservedFrame(event=Unserved("language_model")), FrameDirection.UPSTREAM)
 
     def _generate(self, messages: list[pb.Message], max_tokens: int) -> AsyncGenerator[str, None]:
         question = Question(self._call.speaker, tuple(messages), max_tokens)
@@ -177,6 +178,8 @@ class EngineTTSService(TTSService):
         self._call = call
         self._clauses = ClauseAggregator(call.language, lambda key: call.phrases.text(key), self._guarded)
         self._text_aggregator = self._clauses  # type: ignore[assignment]
+        # The voice failed in the answer under way.
+        self._mute = False
 
     def _guarded(self, guard: str) -> None:
         metrics.PIPELINE_GUARDED.labels(guard).inc()
@@ -186,6 +189,7 @@ class EngineTTSService(TTSService):
         """A withdrawn speculation stops synthesis as an interruption would."""
         if isinstance(frame, LLMFullResponseStartFrame):
             self._clauses.speak(self._call.language)
+            self._mute = False
         if isinstance(frame, EagerEndOfTurnCancelFrame):
             await self._start_interruption()  # type: ignore[no-untyped-call]
             await self._handle_interruption(InterruptionFrame(), direction)
@@ -204,15 +208,17 @@ class EngineTTSService(TTSService):
         clock.mark("first_clause", time.monotonic_ns())
         append = self._tts_contexts[context_id].append_to_context
         self._call.queued_text.append(text.strip())
-        phrase = None if self._call.slowly else self._call.phrases.find(text.strip())
+        phrase, slowly = self._call.phrases.find(text.strip()), self._call.slowly
         speaker = self._call.speaker
-        if phrase is not None and self._call.providers.speaks_here(speaker):
+        if self._mute and phrase is None:
+            return
+        if phrase is not None and not slowly and self._call.providers.speaks_here(speaker):
             for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
                 yield frame
             return
         sent_ms = 0
-        speed = SLOW_SPEED if self._call.slowly else 1.0
-        clause = Clause(speaker, text.strip(), speed, fixed=phrase is not None)
+        speed = SLOW_SPEED if slowly else 1.0
+        clause = Clause(speaker, text.strip(), speed, fixed=phrase is not None and not slowly)
         stream = self._call.providers.speak(clause)
         try:
             async for reply in stream:
@@ -222,9 +228,12 @@ class EngineTTSService(TTSService):
                 sent_ms += len(pcm) * 1000 // (2 * RATE_HZ)
         except SynthesisError:
             metrics.PIPELINE_TURNS.labels("synthesis_failed").inc()
-            instead = phrase or self._call.phrases.find(self._call.phrases.text("apology"))
-            if not sent_ms and instead is not None:
-                for frame in interleaved(instead.pcm, instead.words, 0, context_id, append):
+            if phrase is None:
+                # What follows would fail as well, each clause after its own wait.
+                self._mute = True
+                await self.push_frame(UnservedFrame(event=Unserved("synthesis")), FrameDirection.UPSTREAM)
+            elif not sent_ms:
+                for frame in interleaved(phrase.pcm, phrase.words, 0, context_id, append):
                     yield frame
         finally:
             await stream.aclose()

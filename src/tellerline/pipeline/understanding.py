@@ -1,4 +1,4 @@
-"""What a caller's words mean: the engine's router first, its language model for what the router doubts."""
+"""What words mean: the router first, the language model for what it doubts or where there is no router."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ ELSE = 0.6
 ROUTE_SECONDS = 1.0
 CHOOSE_SECONDS = 2.0
 _CONSIDERED = 3
+# What the language model chooses from while there is no router: what callers are asked about before it is
+# done. The rest is known by its words (yes, no, goodbye) or by its key.
+INTENTS = (
+    "card_delivery",
+    "balance",
+    "transactions",
+    "lost_card",
+    "pay_bill",
+    "transfer",
+    "branch",
+    "human",
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,10 @@ async def understand(understanding: Understanding, text: str, language: str) -> 
     routed = await understanding.route(text, language)
     if routed.accepted:
         return routed.guesses[0], None
-    if not routed.guesses or _is_surely_else(routed.guesses[0]):
+    if not routed.guesses:
+        chosen = await understanding.choose(text, language, [*INTENTS, "out_of_scope"])
+        return Guess(by="model"), Guess(chosen, by="model") if chosen in INTENTS else None
+    if _is_surely_else(routed.guesses[0]):
         return Guess(), None
     possible = [
         guess

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tellerline import language
+from tellerline.pipeline.flows import reception
 from tellerline.pipeline.flows.desk import Site
-from tellerline.pipeline.flows.events import Begin, Key, Resumed
+from tellerline.pipeline.flows.events import Begin, Key, Resumed, TransferEnded, Unserved
 from tellerline.pipeline.flows.plan import CallBack, HandOver, HangUp, Record
 from tellerline.pipeline.flows.state import State
+from tellerline.pipeline.understanding import Routed
 from tellerline.sandbox_bank.behaviour import Fault
 
 from .conftest import EMMA, EMMA_PIN, Bank, Dial
 from .talk import Talk
 
 PHRASES = language.load("en").phrases
+
+
+class NoRouter:
+    """The router is away; the language model has this opinion."""
+
+    def __init__(self, opinion: str) -> None:
+        self.opinion = opinion
+
+    async def route(self, text: str, language: str) -> Routed:
+        return Routed()
+
+    async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
+        assert {*reception.FLOWS, "human", "out_of_scope"} == {*among}
+        return self.opinion
 
 
 async def known(talk: Talk) -> Talk:
@@ -111,7 +129,7 @@ async def test_speech_that_fails_twice_gives_way_to_the_keypad(dial: Dial) -> No
     talk = dial()
     await talk.begins()
     assert await talk.is_unheard() == PHRASES["not_heard"]
-    assert await talk.is_unheard() == f"{PHRASES['not_heard']} {PHRASES['menu']}"
+    assert await talk.is_unheard() == f"{PHRASES['not_heard']} {PHRASES['menu']} {PHRASES['menu_language']}"
     assert PHRASES["ask_customer_number"] in await talk.presses("4")
     assert "two thousand three hundred" in await talk.logs_in(EMMA, EMMA_PIN)
 
@@ -134,6 +152,84 @@ async def test_models_that_are_away_leave_the_keypad_and_a_person(dial: Dial) ->
     assert await talk.is_unheard(failed=True) == PHRASES["apology"]
     assert PHRASES["menu"] in await talk.is_unheard(failed=True)
     assert await talk.presses("0") == PHRASES["transferring"]
+
+
+async def test_recognition_that_stays_away_ends_with_a_person(dial: Dial) -> None:
+    talk = dial()
+    await talk.begins()
+    for _ in range(3):
+        await talk.is_unheard(failed=True)
+    assert talk.did(HandOver) == []
+    assert await talk.is_unheard(failed=True) == PHRASES["transferring"]
+    assert len(talk.did(HandOver)) == 1
+
+
+async def test_a_language_model_that_stays_away_leaves_the_keypad_then_a_person(dial: Dial) -> None:
+    talk = dial()
+    await talk.begins()
+    away = Unserved("language_model")
+    assert await talk.happens(away) == PHRASES["apology"]
+    assert await talk.happens(away) == f"{PHRASES['apology']} {PHRASES['menu']} {PHRASES['menu_language']}"
+    assert PHRASES["ask_customer_number"] in await talk.presses("4")
+    # It is not asked while digits are awaited; what it failed at before changes nothing about them.
+    assert await talk.happens(away) == PHRASES["ask_customer_number"]
+    assert "two thousand three hundred" in await talk.logs_in(EMMA, EMMA_PIN)
+    assert await talk.happens(away) == PHRASES["transferring"]
+
+
+async def test_a_language_model_that_answers_again_is_forgiven(dial: Dial) -> None:
+    talk = dial()
+    await talk.begins()
+    for _ in range(5):
+        assert await talk.happens(Unserved("language_model")) == PHRASES["apology"]
+        talk.teller.answered("A standing order is a payment you make again and again.")
+
+
+async def test_a_voice_that_is_back_is_forgiven(dial: Dial) -> None:
+    talk = await known(dial())
+    for _ in range(3):
+        assert PHRASES["menu"] in await talk.happens(Unserved("synthesis"))
+        assert "two thousand three hundred" in await talk.presses("41")
+
+
+async def test_a_read_back_nobody_could_speak_cannot_be_confirmed(dial: Dial) -> None:
+    talk = await known(dial())
+    await talk.says("Send fifty pounds to Maria Lopez.", heard=False)
+    assert PHRASES["menu"] in await talk.happens(Unserved("synthesis"))
+    await talk.presses("1")
+    assert "execute" not in talk.tools()
+
+
+async def test_without_a_voice_only_phrases_in_memory_are_said(dial: Dial) -> None:
+    for site in (Site(targets=("sip:one@127.0.0.1",), keeps=True), Site(keeps=True)):
+        talk = dial(site=site)
+        await talk.begins()
+        said = [await talk.happens(Unserved("synthesis")) for _ in range(2)]
+        if site.targets:
+            # Nobody takes the call, and the question whether to call back has no voice either.
+            await talk.happens(TransferEnded(False), heard=False)
+        said += [await talk.happens(Unserved("synthesis")) for _ in range(2)]
+        lines = {line for plan in talk.plans[-2:] for line in plan.lines}
+        assert lines == {PHRASES["nobody_free"], PHRASES["menu"]}
+        assert all(said)
+        assert len(talk.did(HandOver)) == len(site.targets)
+
+
+async def test_without_a_router_the_language_model_is_asked_and_then_the_caller(dial: Dial) -> None:
+    talk = dial(understanding=NoRouter("lost_card"))
+    await talk.begins()
+    asked = await talk.says("It has gone missing.")
+    assert asked.startswith("Do you want")
+    assert talk.tools() == []
+    assert PHRASES["ask_customer_number"] in await talk.says("Yes.")
+
+
+async def test_without_a_router_the_language_model_can_name_a_person(dial: Dial) -> None:
+    talk = dial(understanding=NoRouter("human"))
+    await talk.begins()
+    assert "colleague" in await talk.says("Is somebody there?")
+    assert talk.did(HandOver) == []
+    assert await talk.says("Yes.") == PHRASES["transferring"]
 
 
 async def test_a_silent_caller_is_asked_with_the_question_and_let_go(dial: Dial) -> None:

@@ -24,7 +24,8 @@ Say = Callable[[str], bytes]
 
 PERSON = "sip:person@127.0.0.1:5399"
 
-_READY_SECONDS = 60
+# All phrases are rendered first: half a minute where nothing else runs, twice that where much does.
+_READY_SECONDS = 180
 
 
 def _serving(socket: Path) -> bool:

@@ -64,6 +64,13 @@ class Unheard:
 
 
 @dataclass(frozen=True)
+class Unserved:
+    """An answer did not come or could not be spoken: the model of this stage is away."""
+
+    stage: Literal["language_model", "synthesis"]
+
+
+@dataclass(frozen=True)
 class Silence:
     """The caller says nothing; `last`: they were asked often enough."""
 
@@ -98,5 +105,5 @@ class Executed:
     reply: bank.ExecuteReply | None
 
 
-Event = Begin | Resumed | Said | Key | Typed | Unheard | Silence | TransferEnded
+Event = Begin | Resumed | Said | Key | Typed | Unheard | Unserved | Silence | TransferEnded
 Result = Blocked | Quoted | Executed

@@ -27,7 +27,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from tellerline.pipeline.call import Call
-from tellerline.pipeline.flows.events import Event, Key, Said, Typed
+from tellerline.pipeline.flows.events import Event, Key, Said, Typed, Unserved
 from tellerline.pipeline.flows.plan import (
     Action,
     CallBack,
@@ -40,7 +40,7 @@ from tellerline.pipeline.flows.plan import (
     Record,
 )
 from tellerline.pipeline.flows.teller import Teller
-from tellerline.pipeline.frames import EventFrame, HangUpFrame, Transfer, TransferFrame
+from tellerline.pipeline.frames import EventFrame, HangUpFrame, Transfer, TransferFrame, UnservedFrame
 from tellerline.pipeline.turns import normalised
 
 # A caller who hears nothing for longer wonders whether somebody is there.
@@ -61,6 +61,8 @@ class _Turn:
     plan: Plan | None = None
     # What was left to tell, and is told with this answer.
     untold: tuple[str, ...] = ()
+    # Its answer, which nobody waits for yet, came to nothing.
+    unserved: Unserved | None = None
 
 
 class FrontDesk(FrameProcessor):
@@ -89,6 +91,9 @@ class FrontDesk(FrameProcessor):
         """Takes what the Teller is to know; passes everything else on."""
         await super().process_frame(frame, direction)
         if direction is FrameDirection.UPSTREAM:
+            if isinstance(frame, UnservedFrame):
+                await self._unserved(frame.event)
+                return
             if isinstance(frame, InterruptionFrame):
                 await self._stop_considering()
             await self.push_frame(frame, direction)
@@ -191,6 +196,15 @@ class FrontDesk(FrameProcessor):
     def _is_confirmed(self, words: str) -> bool:
         return self._call.confirmed is not None and normalised(words) == normalised(self._call.confirmed)
 
+    async def _unserved(self, event: Unserved) -> None:
+        """What there is instead of an answer is told once the turn is known to be over."""
+        if self._turn is None and not self._turn_open:
+            self._model_answers = False
+            await self._start(_Turn(event, speculative=False))
+        elif self._turn is not None and self._turn.plan is not None:
+            self._turn.unserved = event
+        # Otherwise the caller has gone on, and another answer is on its way.
+
     async def _withdraw(self) -> None:
         await self._stop_considering()
         await self.push_frame(EagerEndOfTurnCancelFrame())
@@ -211,6 +225,8 @@ class FrontDesk(FrameProcessor):
         # From here on an interruption stops the voice only.
         self._considering = self._turn = None
         await self._commit(turn.event, plan)
+        if turn.unserved is not None:
+            await self._unserved(turn.unserved)
 
     async def _commit(self, event: Event, plan: Plan) -> None:
         async with self._writing:

@@ -12,6 +12,7 @@ from tellerline.pipeline.flows import (
     branch,
     card_delivery,
     lost_card,
+    stepping_down,
     transactions,
     transfer,
 )
@@ -34,10 +35,7 @@ FLOWS: dict[str, Flow] = {
         branch.FLOW,
     )
 }
-# Speech that fails so often in a row gives way to the keypad.
-FAILURES = 2
-# An order or a block is with the bank; its answer comes whatever is said meanwhile.
-WITH_THE_BANK = frozenset({"quoting", "executing", "blocking"})
+WITH_THE_BANK = stepping_down.WITH_THE_BANK
 
 
 def settled(state: State) -> bool:
@@ -94,12 +92,14 @@ async def go_for_goal(desk: Desk, state: State) -> Plan:
 
 
 async def misunderstood(desk: Desk, state: State, phrase: tuple[str, ...]) -> Plan:
-    """Asks again; on the keypad once speech has failed too often."""
-    if state.failures < FAILURES or not desk.keypad:
+    """Asks again; on the keypad once speech has failed too often, and then of a person."""
+    if state.failures >= stepping_down.FAILURES_LAST and state.step not in WITH_THE_BANK:
+        return stepping_down.person(desk, replace(state, failures=0))
+    if state.failures < stepping_down.FAILURES or not desk.keypad:
         question = state.question if state.flow != "open" else ()
         return Plan(state, (*phrase, *question))
     state = replace(state, keypad=True)
     if state.flow in FLOWS and state.step not in WITH_THE_BANK and not settled(state):
         begun = await begin(desk, state, state.flow, Said(""), state.slots)
         return begun.opened_by(*desk.say("not_understood"))
-    return Plan(state, (*phrase, *desk.say("menu")))
+    return Plan(state, (*phrase, *desk.menu()))

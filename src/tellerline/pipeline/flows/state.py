@@ -45,6 +45,9 @@ class State:
     question: tuple[str, ...] = ()
     # Turns in a row that came to nothing.
     failures: int = 0
+    # General questions in a row without an answer, and answers in a row that no voice could speak.
+    unanswered: int = 0
+    unspoken: int = 0
     # Speech has failed, or keys are what this caller uses: choices are offered by key.
     keypad: bool = False
     slow: bool = False

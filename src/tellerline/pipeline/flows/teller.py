@@ -18,7 +18,15 @@ from datetime import date
 
 from tellerline import language
 from tellerline.pipeline.bank import BankAway, CallsBank, Refused
-from tellerline.pipeline.flows import authentication, handover, hearing, keypad, money, reception
+from tellerline.pipeline.flows import (
+    authentication,
+    handover,
+    hearing,
+    keypad,
+    money,
+    reception,
+    stepping_down,
+)
 from tellerline.pipeline.flows.desk import Desk, Site
 from tellerline.pipeline.flows.events import (
     Begin,
@@ -30,6 +38,7 @@ from tellerline.pipeline.flows.events import (
     TransferEnded,
     Typed,
     Unheard,
+    Unserved,
 )
 from tellerline.pipeline.flows.plan import (
     CancelDark,
@@ -79,6 +88,9 @@ class Teller:
         heard = normalised(text)
         self._heard_out = not interrupted and bool(self._lines) and normalised(" ".join(self._lines)) in heard
         words = language.load(self.state.language)
+        if self.state.unspoken and self._heard_out and not {*self._lines} <= {*words.phrases.values()}:
+            # There is a voice again.
+            self.state = replace(self.state, unspoken=0)
         if normalised(words.phrases["recording_notice"]) in heard:
             self._noticed = True
 
@@ -116,7 +128,7 @@ class Teller:
 
     def answered(self, text: str) -> None:
         """The language model has answered a general question; `text` is what was heard of that."""
-        self.state = replace(self.state, said=(text,))
+        self.state = replace(self.state, said=(text,), unanswered=0)
 
     def transfer_taken_back(self) -> None:
         """The caller pressed another key before the announced handover began."""
@@ -175,6 +187,8 @@ class Teller:
                 return await self._typed(desk, state, event)
             case Unheard():
                 return await self._unheard(desk, state, event)
+            case Unserved():
+                return stepping_down.unserved(desk, state, event)
             case Silence():
                 return self._silence(desk, state, event)
             case TransferEnded(accepted):
@@ -195,7 +209,7 @@ class Teller:
     async def _unheard(self, desk: Desk, state: State, event: Unheard) -> Plan:
         phrase = desk.say("apology" if event.failed else "not_heard")
         state = replace(state, failures=state.failures + 1)
-        if desk.bank is None:
+        if desk.bank is None and state.failures < stepping_down.FAILURES_LAST:
             return Plan(state, phrase)
         return await reception.misunderstood(desk, state, phrase)
 
