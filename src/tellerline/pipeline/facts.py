@@ -27,12 +27,15 @@ class Facts:
         self._store = store
         self._publish = publish
         self._turn: pb.TurnTaken | None = None
+        # Of the last plan: an answer to no words, a greeting or what came of typed digits, is in it too.
+        self._language = ""
         # The last measured voice-to-voice time, taken by the turn it belongs to.
         self.response_ms = 0
         self.turn_id = 0
 
     def committed(self, event: Event | None, plan: Plan) -> None:
         """A plan became true; `event` is what brought it, None for what came of something written."""
+        self._language = plan.state.language
         if isinstance(event, (Said, Key)):
             self._turn_ends()
             guess = (
@@ -59,7 +62,7 @@ class Facts:
 
     def spoken(self, said: str, played: str, interrupted: bool) -> None:
         """An answer ended."""
-        turn = self._turn or pb.TurnTaken(turn_id=self.turn_id, understood_by="flow")
+        turn = self._turn or pb.TurnTaken(turn_id=self.turn_id, language=self._language, understood_by="flow")
         self._turn = None
         turn.said, turn.played, turn.interrupted = said, played, interrupted
         turn.voice_to_voice_ms, self.response_ms = self.response_ms, 0

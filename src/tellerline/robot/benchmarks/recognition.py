@@ -1,4 +1,4 @@
-"""Word error rate of the engine's recognisers over G.711: our fifty lines, people, and Turkish of espeak-ng."""
+"""Word error rate of the recognisers over G.711: our fifty lines, people, and Turkish of espeak-ng."""
 
 from __future__ import annotations
 
