@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
-from pipecat.frames.frames import Frame, InterruptionFrame, TTSSpeakFrame
+from pipecat.frames.frames import Frame, InterruptionFrame
 from pipecat.workers.runner import WorkerRunner
 
 from tellerline import bootstrap, language
@@ -25,7 +25,7 @@ from tellerline.pipeline.bank import BankAway
 from tellerline.pipeline.build import Models, build
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
-from tellerline.pipeline.flows.events import Outcome, TransferEnded, Typed
+from tellerline.pipeline.flows.events import Outcome, TransferEnded, Typed, Unserved
 from tellerline.pipeline.frames import EventFrame, PartingFrame
 from tellerline.pipeline.phrases import Phrases, render
 from tellerline.pipeline.providers.servicer import ProvidersServicer
@@ -150,7 +150,7 @@ class _Running:
         started = asyncio.Event()
         self._conversation.worker.add_event_handler("on_pipeline_started", lambda *_: started.set())
         running = asyncio.create_task(runner.run())
-        call.on_deadline = lambda: self._queue(InterruptionFrame(), *self._phrase("apology"))
+        call.on_deadline = self._unserved
         call.send(attached=pb.Attached())
         # Digits are withheld at the connector until they are asked for.
         call.publish(attached=call.attach)
@@ -205,8 +205,10 @@ class _Running:
         outcome = _OUTCOMES.get(result.outcome, "unavailable")
         self._queue(EventFrame(event=Typed(result.request_id, outcome)))
 
-    def _phrase(self, key: str) -> list[Frame]:
-        return [TTSSpeakFrame(self._call.phrases.text(key))]
+    def _unserved(self) -> None:
+        """An answer is due; words that are there already wait for a voice."""
+        event = Unserved("synthesis" if self._call.queued_text else "language_model")
+        self._queue(InterruptionFrame(), EventFrame(event=event))
 
     def _queue(self, *frames: Frame) -> None:
         task = asyncio.create_task(self._conversation.worker.queue_frames(list(frames)))
