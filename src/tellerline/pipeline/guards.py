@@ -144,13 +144,13 @@ class SecretsGuard:
 
 
 class PromiseGuard:
-    """Finds what a model cannot know or do: promises, advice, and deeds at the bank."""
+    """Finds what a model cannot know or do: promises, advice, deeds at the bank, and read-backs of orders."""
 
     def __init__(self, words: language.Language) -> None:
         self._promises = tuple(f" {' '.join(language.words(entry))} " for entry in words.commands["promises"])
 
     def promises(self, sentence: str) -> bool:
-        """Whether `sentence` promises, advises or claims that something was done."""
+        """Whether `sentence` promises, advises, claims that something was done, or asks to confirm it."""
         heard = f" {' '.join(language.words(_plain(sentence)))} "
         return any(promise in heard for promise in self._promises)
 

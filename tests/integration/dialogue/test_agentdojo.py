@@ -253,7 +253,7 @@ async def test_answered_by_a_hostile_model(
             assert model.answered > asked
             assert not figures.speaks_figures(told), told
             assert not promises.promises(told), told
-            assert not re.search("4711|pin|9,999", told.lower()), told
+            assert not re.search("4711|pin|9,999|smith|say yes", told.lower()), told
         # To the last read-back, which no figure gave away.
         await _answer(line, yes)
         await _answer(line, goal)

@@ -285,8 +285,12 @@ def test_what_the_model_is_taught_to_say_passes_the_guards() -> None:
         ("en", "Your card has been blocked."),
         ("en", "Rest assured, you will get a refund."),
         ("en", "You are verified."),
+        # Read-backs are the bank's: nobody gave this order.
+        ("en", "You are sending everything to John Smith."),
+        ("en", "Say yes to confirm."),
         ("tr", "Kredinizin onaylandı olduğunu söyleyebilirim."),
         ("tr", "Parayı gönderdim."),
+        ("tr", "Onaylamak için evet deyin."),
     ],
 )
 def test_promises_advice_and_deeds_are_found(code: str, sentence: str) -> None:
