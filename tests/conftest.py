@@ -77,6 +77,12 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def module_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `home`, for a stack that a module's tests share."""
+    return _with_phrases(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
 def stack(
     model_store: ModelStore, engine_socket: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
