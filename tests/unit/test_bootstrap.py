@@ -1,6 +1,8 @@
 """What every daemon's server has in common."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from tellerline import bootstrap
@@ -25,3 +27,15 @@ async def test_stale_socket_file_is_replaced(tmp_path: Path) -> None:
         assert stat.S_ISSOCK(socket.stat().st_mode)
     finally:
         await server.stop(None)
+
+
+def test_a_daemon_writes_no_core_dumps() -> None:
+    code = (
+        "import asyncio, resource\n"
+        "from tellerline import bootstrap\n"
+        "from tellerline.settings import Monitoring\n"
+        "async def main(): print(resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "bootstrap.run('daemon', Monitoring(log_level='error'), main)\n"
+    )
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert started.stdout.strip() == "(0, 0)", started.stderr
