@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,11 +23,9 @@ SECRETS = (b"10012345", b"4711#", b"pin 4711")
 
 
 @pytest.fixture(scope="module")
-def called(
-    model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Stack, dict[str, Any]]]:
+def called(model_store: ModelStore, module_home: Path) -> Iterator[tuple[Stack, dict[str, Any]]]:
     """A stack with its bank, still running, and the report of the call it was given."""
-    home = tmp_path_factory.mktemp("bank")
+    home = module_home
     with Stack(bank=True, home=home, model_store=model_store.root) as stack:
         call = (*TELLERLINE, "call", "bank_call", "--home", str(home), "--models", str(model_store.root))
         done = subprocess.run((*call, "--out", str(home / "call")), capture_output=True, text=True)
