@@ -106,9 +106,10 @@ async def failing() -> AsyncIterator[Caller]:
         socket = Path(folder) / "engine.sock"
         server, _ = bootstrap.server(socket)
         times = TurnTimes()
-        stubs.add_RecognitionServicer_to_server(RecognitionServicer({"": FailingRecognizer()}, times), server)
+        hears, speaks = {"": FailingRecognizer()}, {"": FailingVoice()}
+        stubs.add_RecognitionServicer_to_server(RecognitionServicer(hears, {}, times), server)
         stubs.add_LanguageModelServicer_to_server(LanguageModelServicer(FailingModel(), times, 8), server)
-        stubs.add_SynthesisServicer_to_server(SynthesisServicer({"": FailingVoice()}, times), server)
+        stubs.add_SynthesisServicer_to_server(SynthesisServicer(speaks, {}, times), server)
         await server.start()
         async with bootstrap.channel(socket) as channel:
             yield Caller(channel, "call")
