@@ -60,19 +60,19 @@ async def test_a_customer_is_served_by_voice(daemon: Daemon, bank: Bank, say: Sa
         await line.until(lambda: bool(line.sent("dark_input")))
         await types(line, bank, called, EMMA)
         await types(line, bank, called, EMMA_PIN)
-        await line.until(lambda: "It should reach you" in played(line), 30)
+        await line.until(lambda: "It should reach you" in played(line), 60)
         assert len(line.sent("menu_input")) == 2
 
         line.say(send)
-        await line.until(lambda: PHRASES["confirm_question"] in played(line), 30)
+        await line.until(lambda: PHRASES["confirm_question"] in played(line), 60)
         assert "You are sending twenty pounds to Maria Lopez" in played(line)
         line.say(yes)
-        await line.until(lambda: "is on its way" in played(line), 30)
+        await line.until(lambda: "is on its way" in played(line), 60)
         executed = [entry for entry in bank.sandbox.journal if entry["operation"] == "execute"]
         assert len(executed) == 1
 
         line.say(person)
-        await line.until(lambda: bool(line.sent("transfer")), 30)
+        await line.until(lambda: bool(line.sent("transfer")), 60)
         transfer = line.sent("transfer")[0].transfer
         assert transfer.target == PERSON
         assert len(transfer.user_to_user) == 16

@@ -44,7 +44,7 @@ async def log_in(line: Line, stack: Stack, called: str) -> None:
     assert stack.back_office is not None
     async with Instances(stack.back_office.banking_secrets, banking_pb2_grpc.SecretInputStub) as secrets:
         for purpose, digits in (("customer_number", EMMA), ("pin", EMMA_PIN)):
-            await line.until(lambda wanted=purpose: _purpose(line) == wanted, 30)
+            await line.until(lambda wanted=purpose: _purpose(line) == wanted, 60)
             request = bank_pb.SecretRequest(
                 call_id=called, purpose=purpose, digits=digits.encode(), caller="4477"
             )
@@ -78,17 +78,17 @@ async def test_a_killed_pipeline_costs_an_apology_and_no_second_proof(
         await line.bot_finishes()
         line.say(balance)
         await log_in(line, bank_stack, called)
-        await line.until(lambda: any("holds" in spoke.played for spoke in line.spoken()), 30)
+        await line.until(lambda: any("holds" in spoke.played for spoke in line.spoken()), 60)
         line.say(send)
-        await line.until(lambda: any("To confirm" in spoke.played for spoke in line.spoken()), 30)
+        await line.until(lambda: any("To confirm" in spoke.played for spoke in line.spoken()), 60)
         os.kill(lane.pipeline_pid, signal.SIGKILL)
         await line.until(lambda: line.ended, 10)
     await asyncio.wait_for(serving(lane), 90)
     async with Line(lane.pipeline_socket, called, resume=True) as line:
         read_again = await line.bot_finishes()
         assert read_again.startswith(PHRASES["resumed"])
-        await line.until(lambda: any("To confirm" in spoke.played for spoke in line.spoken()), 30)
+        await line.until(lambda: any("To confirm" in spoke.played for spoke in line.spoken()), 60)
         assert "You are sending twenty pounds to Maria Lopez" in " ".join(s.played for s in line.spoken())
         line.say(yes)
-        await line.until(lambda: any("on its way" in spoke.played for spoke in line.spoken()), 30)
+        await line.until(lambda: any("on its way" in spoke.played for spoke in line.spoken()), 60)
         assert line.sent("dark_input") == []
