@@ -86,7 +86,7 @@ class Collector:
                 while await self._collect_some():
                     pass
         except (TimeoutError, grpc.aio.AioRpcError, SpoolError, OSError):
-            log.info("call records stay in the spool for now")
+            log.info("call records stay in the spool until the next start")
         await self._instances.close()
 
     async def _collect_some(self) -> bool:
