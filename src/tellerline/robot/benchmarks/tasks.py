@@ -23,6 +23,8 @@ from tellerline.robot.conversation import Conversation
 # A line that did not get its task done is said once more in a second call: one repair turn.
 _TRIES = 2
 _BANK_MS = 50
+# A read-back pauses for up to a second between its sentences, and a caller presses a key when it is over.
+_READ_BACK_QUIET_MS = 1_800
 
 
 class Flow(pydantic.BaseModel):
@@ -129,7 +131,10 @@ def _calls(
             turns += [scenarios.Turn(digits=scenarios.Digits(keys=keys)) for keys in flow.then]
             attempts.append(Attempt(name, flow, said, range(first, len(turns))))
         named = f"{title}, again" if again else title
-        yield scenarios.Scenario(name=named, turns=tuple(turns), max_seconds=600), attempts
+        scenario = scenarios.Scenario(name=named, turns=tuple(turns), max_seconds=600)
+        if any(one.flow.then for one in attempts):
+            scenario = scenario.model_copy(update={"quiet_ms": _READ_BACK_QUIET_MS})
+        yield scenario, attempts
 
 
 def _call(
