@@ -76,8 +76,8 @@ async def test_who_answers_is_switched_while_a_call_runs(
             [shown] = json.loads(said).values()
             orders = {order["kind"]: order["providers"] for order in shown["orders"]}
             assert (status, orders["language_model"]) == (0, ["openai", "local"])
-            # A server that hangs says nothing, so whatever is heard now was said by the local engine; it may well
-            # use the server's words, which the conversation holds.
+            # A server that hangs says nothing, so whatever is heard now was said by the local engine; it may
+            # well use the server's words, which the conversation holds.
             openai.fault = "hang"
             answer = await asks(line, question)
             assert answer and answer != language.load("en").phrases["apology"]
