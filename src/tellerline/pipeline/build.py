@@ -59,6 +59,15 @@ class Conversation:
     context: LLMContext
 
 
+def _said(call: Call, played: str, interrupted: bool) -> str:
+    """The text of the answer that ended; what is queued behind it stays, unless it was cut off too."""
+    texts = call.queued_text
+    heard = next((i for i, text in enumerate(texts) if text not in played), len(texts))
+    mine = heard if heard and not interrupted else len(texts)
+    call.queued_text = texts[mine:]
+    return " ".join(texts[:mine])
+
+
 def build(call: Call, models: Models, teller: Teller) -> Conversation:
     """The pipeline of `call`, in the order its audio takes."""
     context = LLMContext()
@@ -77,7 +86,7 @@ def build(call: Call, models: Models, teller: Teller) -> Conversation:
         if not played and not message.interrupted:
             # An answer nobody gave or could speak; what is queued is what follows instead.
             return
-        queued, call.queued_text = " ".join(call.queued_text), []
+        queued = _said(call, played, message.interrupted)
         if queued or played:
             spoke = pb.BotSpoke(text=queued, played=played, interrupted=message.interrupted)
             call.publish(bot_spoke=spoke)

@@ -15,8 +15,10 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     OutputAudioRawFrame,
     StartFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
@@ -37,8 +39,17 @@ from tellerline.pipeline.frames import (
 from tellerline.rpc import conversation_pb2 as pb
 
 RATE_HZ = 8000
-# What was said, and its end: true only once it was heard.
-_AFTER_HEARD = (TTSTextFrame, LLMFullResponseEndFrame, TTSStoppedFrame, LLMAssistantPushAggregationFrame)
+# What was said, and its end: true only once it was heard. The beginning of an answer too: it is often queued
+# while the one before it is heard; one that began before the last has ended would be closed by its end, and
+# nobody learn that the caller heard it.
+_AFTER_HEARD = (
+    LLMFullResponseStartFrame,
+    LLMFullResponseEndFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    LLMAssistantPushAggregationFrame,
+)
 _KEYS = {entry.value for entry in KeypadEntry}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.conftest import Daemon, Say, running, say  # noqa: F401
@@ -24,6 +25,11 @@ PERSON = "sip:person@127.0.0.1:5399"
 def played(line: Line) -> str:
     """All that the caller heard."""
     return " ".join(spoke.played for spoke in line.spoken())
+
+
+def executed(bank: Bank) -> list[dict[str, Any]]:
+    """The orders the bank was told to execute."""
+    return [entry for entry in bank.sandbox.journal if entry["operation"] == "execute"]
 
 
 async def types(line: Line, bank: Bank, called: str, digits: str) -> None:
@@ -68,8 +74,19 @@ async def test_a_customer_is_served_by_voice(daemon: Daemon, bank: Bank, say: Sa
         assert "You are sending twenty pounds to Maria Lopez" in played(line)
         line.say(yes)
         await line.until(lambda: "is on its way" in played(line), 60)
-        executed = [entry for entry in bank.sandbox.journal if entry["operation"] == "execute"]
-        assert len(executed) == 1
+        assert len(executed(bank)) == 1
+
+        # "All right." is being heard while the bank is asked, and the read-back is an answer of its own.
+        bank.sandbox.behaviour.latency_ms = 50
+        read_back, on_its_way = (
+            played(line).count(text) for text in (PHRASES["confirm_question"], "is on its way")
+        )
+        line.say(send)
+        await line.until(lambda: played(line).count(PHRASES["confirm_question"]) > read_back, 60)
+        line.press("1")
+        await line.until(lambda: played(line).count("is on its way") > on_its_way, 60)
+        assert played(line).count(PHRASES["confirm_question"]) == read_back + 1
+        assert len(executed(bank)) == 2
 
         line.say(person)
         await line.until(lambda: bool(line.sent("transfer")), 60)

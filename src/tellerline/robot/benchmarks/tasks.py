@@ -86,7 +86,9 @@ def tasks(bench: Bench) -> Result:
                         owed += tried.flow.executes
                     else:
                         failed.append((tried.name, tried.said))
-                        bench.progress(f"tasks: not done: {tried.name}: {tried.said} → {said}")
+                        tried_turns = [turn for turn in talked.turns if turn.index in tried.turns]
+                        heard = " / ".join(turn.heard or "" for turn in tried_turns)
+                        bench.progress(f"tasks: not done: {tried.name}: {tried.said} ({heard}) → {said}")
             left = failed
             if not left:
                 break
