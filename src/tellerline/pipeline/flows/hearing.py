@@ -55,6 +55,8 @@ async def _mean(desk: Desk, state: State, said: Said, doubted: Guess | None) -> 
         return plan
     if state.flow != "open":
         settled = reception.settled(state)
+        if intent == "out_of_scope" and not settled and _takes_back(desk, state, said.text):
+            return courtesies.cancel(desk, state)
         if not (settled and intent in reception.FLOWS and intent != state.flow):
             plan = await go_on(desk, state, said)
             if plan is not None:
@@ -63,6 +65,14 @@ async def _mean(desk: Desk, state: State, said: Said, doubted: Guess | None) -> 
             state = replace(state, failures=state.failures + 1)
             return await reception.misunderstood(desk, state, desk.say("not_understood"))
     return await _from_the_open(desk, replace(state, goal=None), said, doubted)
+
+
+def _takes_back(desk: Desk, state: State, text: str) -> bool:
+    # "Cancel my card" is what some say who have lost it.
+    if state.flow in ("handover", "lost_card") or len(text.split()) > _SHORT:
+        return False
+    heard = f" {normalised(text)} "
+    return any(f" {words} " in heard for words in desk.words.commands["cancel"])
 
 
 async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
