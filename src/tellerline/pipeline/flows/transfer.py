@@ -137,6 +137,12 @@ def _directions(desk: Desk, text: str, accounts: Sequence[pb.Account]) -> tuple[
     )
 
 
+def gives_up(state: State, key: Key) -> bool:
+    """Whether the caller does not want to type an amount: a hash with nothing typed, or two stars."""
+    typed = str(state.slots.get("typed", ""))
+    return (key.digit == "#" and not typed) or (key.digit == "*" and typed.endswith("*"))
+
+
 async def _typed_amount(desk: Desk, state: State, key: Key) -> Plan | None:
     typed = str(state.slots.get("typed", ""))
     if key.digit != "#":
