@@ -354,8 +354,8 @@ class ConnectorSettings(Concern):
     # None: nothing is recorded.
     recording: RecordingSettings | None = None
     sip: SipSettings = SipSettings()
-    # The only SIP URIs a caller is sent to, whatever the pipeline says; None: any it says.
-    transfer_targets: tuple[str, ...] | None = None
+    # The only SIP URIs a caller is sent to, whatever the pipeline says; empty: nobody is sent anywhere.
+    transfer_targets: tuple[str, ...] = ()
     # How long SIGTERM waits for running calls before BYE.
     drain_seconds: Annotated[float, Field(ge=0)] = 120.0
     # A call whose pipeline died waits this long for it before a polite end.
