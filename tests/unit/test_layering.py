@@ -23,6 +23,8 @@ ADAPTERS = {
         # Their transactions are the daemon's own, or one statement after another of a single task.
         "session/erasure.py",
         "session/retention.py",
+        # An operator looks, one statement at a time.
+        "session/aside.py",
         # The audit chain: written in whoever's transaction it is, read as a whole (docs/adr/0014).
         "audit.py",
         "audit_heads.py",
