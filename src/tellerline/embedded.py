@@ -18,6 +18,7 @@ import importlib.util
 import itertools
 import os
 import platform
+import pwd
 import secrets
 import shutil
 import signal
@@ -146,7 +147,7 @@ class Datastores:
 
     Not `durable`, PostgreSQL leaves writing to the kernel: what is committed outlives any process, not a
     power cut. Started as root, PostgreSQL (which refuses to run as root) sees another user through a user
-    namespace.
+    namespace, or is another where those are forbidden.
     """
 
     def __init__(self, folder: Path, binaries: Binaries | None = None, *, durable: bool = True) -> None:
@@ -264,10 +265,11 @@ class Datastores:
 
     def _prepared_postgres(self) -> Server:
         data = self._folder / f"postgres-{self._major()}"
+        runner = _runner()
         if not (data / "PG_VERSION").exists():
             shutil.rmtree(data, ignore_errors=True)
             command = (
-                *_other_than_root(),
+                *runner.prefix,
                 str(self._binaries.postgres / "initdb"),
                 f"--pgdata={data}",
                 "--username=postgres",
@@ -281,8 +283,9 @@ class Datastores:
             if done.returncode != 0:
                 raise DatastoreError(f"initdb: {done.stderr.strip()}")
         self._wait_for_predecessor(data)
+        _hand_over(data, runner)
         command = (
-            *_other_than_root(),
+            *runner.prefix,
             str(self._binaries.postgres / "postgres"),
             f"-D{data}",
             "-clisten_addresses=",
@@ -441,21 +444,61 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-@functools.cache
-def _other_than_root() -> tuple[str, ...]:
-    """What a command is prefixed with: it dies with us, and is not root.
+@dataclass(frozen=True)
+class _Runner:
+    """Who runs PostgreSQL: what its commands begin with, and whose its files are on disk."""
 
-    A namespace in which root's number is another one leaves files and signals as they are; a real change of
-    user would need folders that user may enter, up to the root.
+    prefix: tuple[str, ...]
+    uid: int
+    gid: int
+
+
+def _runner() -> _Runner:
+    """PostgreSQL dies with us, and is not root, which it refuses to be.
+
+    A namespace in which root's number is another one leaves files as they are. Where namespaces are forbidden
+    (a chroot, some containers) it is "nobody", who owns the data and is let through folders that only root
+    may enter: those above the data and the wheel often are. (It asks access(2) about its own files, which
+    forgets capabilities unless told not to: `no_setuid_fixup`, capabilities(7).)
     """
     dies_with_us = ("setpriv", "--pdeathsig", "INT")
     if os.geteuid() != 0:
-        return dies_with_us
-    namespace = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-    with contextlib.suppress(OSError):
-        if subprocess.run((*namespace, "true"), capture_output=True).returncode == 0:
-            return (*namespace, *dies_with_us)
-    raise DatastoreError(
-        "PostgreSQL does not run as root, and this system forbids user namespaces; "
-        "start Tellerline as another user"
+        return _Runner(dies_with_us, os.geteuid(), os.getegid())
+    if _may_have_a_namespace():
+        namespace = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+        return _Runner((*namespace, *dies_with_us), 0, 0)
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise DatastoreError(
+            "PostgreSQL does not run as root, this system forbids user namespaces and knows no user "
+            '"nobody"; start Tellerline as another user'
+        ) from error
+    setpriv = (
+        "setpriv",
+        f"--reuid={nobody.pw_uid}",
+        f"--regid={nobody.pw_gid}",
+        "--clear-groups",
+        "--securebits=+no_setuid_fixup",
+        "--bounding-set=-all,+dac_override",
+        "--inh-caps=-all,+dac_override",
+        "--ambient-caps=-all,+dac_override",
     )
+    return _Runner((*setpriv, *dies_with_us), nobody.pw_uid, nobody.pw_gid)
+
+
+@functools.cache
+def _may_have_a_namespace() -> bool:
+    with contextlib.suppress(OSError):
+        done = subprocess.run(("unshare", "--user", "--map-user=1000", "true"), capture_output=True)
+        return done.returncode == 0
+    return False
+
+
+def _hand_over(data: Path, runner: _Runner) -> None:
+    """Gives a cluster that another kind of runner made to this one: PostgreSQL wants to own it."""
+    if os.geteuid() != 0 or not data.exists() or data.stat().st_uid == runner.uid:
+        return
+    for folder, _, files in os.walk(data):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):
+            os.chown(path, runner.uid, runner.gid, follow_symlinks=False)
