@@ -35,11 +35,11 @@ ADAPTERS = {
         "cli/erase.py",
         "cli/retention.py",
         # Starts the servers, and counts what benchmarks left in them.
-        "embedded.py",
+        "embedded/stores.py",
         "robot/benchmarks/outage.py",
         "robot/benchmarks/session.py",
     },
-    "redis": {"database/redis.py", "banking/redis.py", "session/redis.py", "embedded.py"},
+    "redis": {"database/redis.py", "banking/redis.py", "session/redis.py", "embedded/stores.py"},
     "pjsua2": {
         "connector/sip.py",
         "connector/sip_dialog.py",

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import grpc
@@ -18,6 +19,9 @@ from tellerline.rpc import banking_pb2_grpc
 from tellerline.settings import ServiceAddresses
 
 _ASK_SECONDS = 5.0
+
+# What an instance said; None and why where it said nothing.
+Answer: TypeAlias = tuple[pb.BankStatusReply | None, str]
 
 
 @click.group(
@@ -56,9 +60,6 @@ def status(service: ServiceAddresses) -> None:
     sys.exit(0 if all(map(_well, answers.values())) else 1)
 
 
-Answer = pb.BankStatusReply | grpc.aio.AioRpcError
-
-
 async def _ask(service: ServiceAddresses) -> dict[str, Answer]:
     asked = [_ask_one(service.model_copy(update={"addresses": (one,)})) for one in service.addresses]
     return dict(zip(service.addresses, await asyncio.gather(*asked), strict=True))
@@ -69,30 +70,28 @@ async def _ask_one(service: ServiceAddresses) -> Answer:
         try:
             reply = await instances.call("Status", pb.BankStatusRequest(), within_seconds=_ASK_SECONDS)
         except grpc.aio.AioRpcError as error:
-            return error
+            return None, error.code().name
     assert isinstance(reply, pb.BankStatusReply)
-    return reply
+    return reply, ""
 
 
 def _well(answer: Answer) -> bool:
-    return (
-        isinstance(answer, pb.BankStatusReply)
-        and not answer.money_closed
-        and answer.breaker == "closed"
-        and all(one.breaker == "closed" and not one.money_closed for one in answer.instances)
+    reply, _ = answer
+    return reply is not None and all(
+        one.breaker == "closed" and not one.money_closed for one in (reply, *reply.instances)
     )
 
 
 def _told(answers: dict[str, Answer]) -> list[str]:
     lines = []
-    for address, answer in answers.items():
-        if isinstance(answer, grpc.aio.AioRpcError):
-            lines.append(f"{address}  does not answer ({answer.code().name})")
+    for address, (reply, error) in answers.items():
+        if reply is None:
+            lines.append(f"{address}  does not answer ({error})")
         else:
-            why = f": {answer.reason}" if answer.reason else ""
-            lines.append(f"{address}  answers  {_state(answer)}{why}")
+            why = f": {reply.reason}" if reply.reason else ""
+            lines.append(f"{address}  answers  {_state(reply)}{why}")
     # The others tell through Redis, all of them the same.
-    replies = [answer for answer in answers.values() if isinstance(answer, pb.BankStatusReply)]
+    replies = [reply for reply, _ in answers.values() if reply is not None]
     known = {one.instance: one for reply in replies for one in reply.instances}
     lines += [f"heard of in the last 10 s: {name}  {_state(one)}" for name, one in sorted(known.items())]
     unsettled = next((r.unsettled_orders for r in replies if r.HasField("unsettled_orders")), None)

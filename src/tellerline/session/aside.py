@@ -52,7 +52,8 @@ class Aside:
                 connection.cursor(row_factory=class_row(Kept)) as cursor,
             ):
                 await cursor.execute(SQL["listed"], {"ids": list(ids) or None})
-                return await cursor.fetchall()
+                found: list[Kept] = await cursor.fetchall()
+                return found
         except psycopg.Error as error:
             raise TruthAway(f"postgres: {type(error).__name__}") from error
 

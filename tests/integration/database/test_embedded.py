@@ -18,6 +18,7 @@ import redis
 from tellerline import embedded
 from tellerline.database import postgres
 from tellerline.database import redis as redis_database
+from tellerline.embedded import runner
 from tellerline.settings import RedisSettings
 
 _OWNER = """
@@ -63,10 +64,10 @@ def test_root_without_user_namespaces_runs_it_as_nobody(
     """As in a chroot; below a folder that nobody may enter, over data that a namespace's root has made."""
     tmp_path.chmod(0o700)
     nobody = pwd.getpwnam("nobody").pw_uid
-    here = embedded._may_have_a_namespace()
+    here = runner.may_have_a_namespace()
     for number, allowed in enumerate((here, False, here), 1):
         with monkeypatch.context() as patch:
-            patch.setattr(embedded, "_may_have_a_namespace", lambda allowed=allowed: allowed)
+            patch.setattr(runner, "may_have_a_namespace", lambda allowed=allowed: allowed)
             with embedded.Datastores(tmp_path) as stores:
                 assert len(store(stores, str(number))) == number
                 server = psutil.Process(stores.postgres_server.pid)
