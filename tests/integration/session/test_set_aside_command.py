@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, LiteralString
 
 import psycopg
@@ -23,6 +24,11 @@ def service(start_service: Any, fresh: embedded.Fresh) -> Any:
 @pytest.fixture
 def client(connect: Any, service: Any) -> Any:
     return connect(service)
+
+
+@pytest.fixture
+def call_id() -> str:
+    return str(uuid.uuid4())
 
 
 @pytest.fixture
