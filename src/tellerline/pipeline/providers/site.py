@@ -11,7 +11,7 @@ from typing import Any, get_args
 import httpx
 
 from tellerline.breaker import Breaker
-from tellerline.errors import SettingsError
+from tellerline.errors import LanguageModelError, SettingsError
 from tellerline.monitoring import metrics
 from tellerline.pipeline import engine
 from tellerline.pipeline.providers import chain, openai_server
@@ -118,6 +118,11 @@ class Providers:
 
     async def choose_intent(self, strategy: Strategy, doubt: Doubt, seconds: float) -> str:
         """The intent that the language model takes the words for, by whoever can; "" for none."""
+        if strategy.language_model == ("local",):
+            try:
+                return await self._chats["local"].port.choose(doubt, seconds)
+            except LanguageModelError:
+                return ""
         line = [self._choosers[name] for name in strategy.language_model]
         return await chain.choose(line, doubt, seconds, self.settings.patience_seconds)
 
