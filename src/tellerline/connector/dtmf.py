@@ -73,7 +73,7 @@ class Destination(enum.Enum):
 
 
 class DarkInput:
-    """Digits being collected for one request. `#` ends early, `*` starts over; without digits both cancel."""
+    """Digits being collected for one request. `#` ends early, `*` starts over; `#` alone and `**` cancel."""
 
     # Longer than any secret that is typed, so that a wrong request cannot grow memory.
     LIMIT_DIGITS = 32
