@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +23,9 @@ from tellerline.engine.store import ModelStore
 from tellerline.errors import StackError
 from tellerline.monitoring import health
 from tellerline.ports import free_sip_port
+from tellerline.stack_daemons import Daemons
 from tellerline.stack_state import HOME, Lane, State, is_running, life, state_file
-from tellerline.supervisor import Supervisor, Unit, ended
+from tellerline.supervisor import Supervisor
 
 _ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = _ROOT / "models" / "starter.yml"
@@ -36,8 +33,6 @@ MANIFEST = _ROOT / "models" / "starter.yml"
 NUMBERS: Mapping[str, Literal["en", "tr"]] = {"turkce": "tr"}
 # Hears what whisper-tiny-en does not, where it is in the store.
 _MULTILINGUAL = "whisper-base"
-_START_SECONDS = 120.0
-_POLL_SECONDS = 0.1
 _Settings = TypeVar("_Settings", bound=settings.Concern)
 
 
@@ -76,9 +71,9 @@ class Stack:
         self._pipeline_overrides = pipeline or {}
         self._connector_overrides = connector or {}
         self._progress = progress
-        self._folder = Path()
+        self.daemons = Daemons(self._log_folder, progress, self._on_event)
         self.back_office = (
-            BackOffice(self, home, instances=instances, bank_delay_ms=bank_delay_ms) if bank else None
+            BackOffice(self.daemons, home, instances=instances, bank_delay_ms=bank_delay_ms) if bank else None
         )
         # Without a bank the language model answers, and the starter's speaks English only.
         self._numbers = dict(NUMBERS) if bank else {}
@@ -87,10 +82,6 @@ class Stack:
         self._phrases = Path()
         self._engine_socket: Path | None = None
         self._lanes: list[Lane] = []
-        self._supervisor: Supervisor | None = None
-        self._said_ready: set[str] = set()
-        # A daemon that dies before everything was up once has a fault a restart would not mend.
-        self._started = False
 
     def __enter__(self) -> Stack:
         if is_running(self._home):
@@ -99,9 +90,7 @@ class Stack:
             )
         make_private(self._log_folder, self._home)
         state_file(self._home).parent.mkdir(parents=True, exist_ok=True)
-        # Not in `home`: a socket path holds at most 107 bytes, and a checkout may lie deep.
-        self._folder = Path(tempfile.mkdtemp(prefix="tellerline-"))
-        self._supervisor = Supervisor(self._on_event)
+        self.daemons.open()
         try:
             self._start()
         except BaseException:
@@ -127,9 +116,7 @@ class Stack:
     @property
     def supervisor(self) -> Supervisor:
         """The daemons' supervisor. Units are named engine@cpu, pipeline@cpu-0, connector@cpu-0."""
-        if self._supervisor is None:
-            raise StackError("the stack is not running; enter its context first")
-        return self._supervisor
+        return self.daemons.supervisor
 
     @property
     def state(self) -> State:
@@ -137,8 +124,8 @@ class Stack:
         lanes = (
             dataclasses.replace(
                 lane,
-                connector_pid=self._pid(f"connector@{lane.name}"),
-                pipeline_pid=self._pid(f"pipeline@{lane.name}"),
+                connector_pid=self.daemons.pid(f"connector@{lane.name}"),
+                pipeline_pid=self.daemons.pid(f"pipeline@{lane.name}"),
             )
             for lane in self._lanes
         )
@@ -147,7 +134,7 @@ class Stack:
             pid,
             life(pid) or "",
             self._engine_socket,
-            self._pid("engine@cpu"),
+            self.daemons.pid("engine@cpu"),
             tuple(lanes),
             self._log_folder,
         )
@@ -159,24 +146,23 @@ class Stack:
 
     def stop(self) -> None:
         """Stops the daemons, callers' side first, and removes sockets and state file."""
-        if self._supervisor is None:
+        if not self.daemons.is_open:
             return
         lanes = range(self._lane_count)
         self._progress("stopping")
-        self._supervisor.stop(*(f"connector@cpu-{lane}" for lane in lanes))
-        self._supervisor.stop(*(f"pipeline@cpu-{lane}" for lane in lanes))
-        self._supervisor.close()
-        self._supervisor = None
+        self.supervisor.stop(*(f"connector@cpu-{lane}" for lane in lanes))
+        self.supervisor.stop(*(f"pipeline@cpu-{lane}" for lane in lanes))
+        self.daemons.close()
         if self.back_office is not None:
             self.back_office.stop()
         state_file(self._home).unlink(missing_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.daemons.remove_folder()
 
     def wait_until_ready(self) -> None:
         """Waits until every lane takes calls. Raises StackError when one does not in two minutes."""
         for lane in self._lanes:
-            self.wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
-            self.wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
+            self.daemons.wait(f"pipeline@{lane.name}", health.serving, lane.pipeline_socket)
+            self.daemons.wait(f"connector@{lane.name}", health.takes_calls, lane.control_socket)
 
     # ---- starting
 
@@ -199,18 +185,18 @@ class Stack:
         if own_engine:
             self._wait_for_engine()
         self.wait_until_ready()
-        self._started = True
+        self.daemons.all_were_up = True
         self._write_state()
 
     def _start_engine(self) -> None:
-        self._engine_socket = self.socket("engine", "cpu")
+        self._engine_socket = self.daemons.socket("engine", "cpu")
         base = settings.EngineSettings(
             socket=self._engine_socket,
             model_store=self._model_store.resolve(),
             manifest=MANIFEST,
             recognition=settings.RecognitionSettings(by_language=self._heard_by()),
         )
-        self.run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
+        self.daemons.run_daemon("engine", "cpu", overridden(base, self._engine_overrides))
 
     def _heard_by(self) -> dict[str, str]:
         foreign = set(self._numbers.values()) - {"en"}
@@ -224,15 +210,15 @@ class Stack:
         return dict.fromkeys(foreign, _MULTILINGUAL)
 
     def _wait_for_engine(self) -> None:
-        self.wait("engine@cpu", health.serving, self.socket("engine", "cpu"))
+        self.daemons.wait("engine@cpu", health.serving, self.daemons.socket("engine", "cpu"))
 
     def _start_pipeline(self, lane: str) -> None:
-        sock = self.socket("pipeline", lane)
+        sock = self.daemons.socket("pipeline", lane)
         if self._echo:
             target = self._pipeline_overrides.get("transfer_target")
             options = ("--transfer-target", str(target)) if target else ()
             command = ("tellerline.pipeline.echo", "--socket", str(sock), *options)
-            self.run_unit(f"pipeline@{lane}", command)
+            self.daemons.run_unit(f"pipeline@{lane}", command)
             return
         assert self._engine_socket is not None
         base = settings.PipelineSettings(
@@ -244,13 +230,13 @@ class Stack:
             phrases=self._spoken,
             **self._behind_pipelines(),
         )
-        self.run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
+        self.daemons.run_daemon("pipeline", lane, overridden(base, self._pipeline_overrides))
 
     def _start_connector(self, index: int) -> None:
         lane = f"cpu-{index}"
         base = settings.ConnectorSettings(
-            pipeline_socket=self.socket("pipeline", lane),
-            control_socket=self.socket("connector", lane),
+            pipeline_socket=self.daemons.socket("pipeline", lane),
+            control_socket=self.daemons.socket("connector", lane),
             spool=self._home / "spool" / lane,
             phrases=self._phrases,
             phrases_by_number=self._phrases_by_number(),
@@ -270,7 +256,7 @@ class Stack:
         make_private(chosen.spool, self._home)
         uri = f"sip:tellerline@{sip.public_host or sip.bind_host}:{port}"
         self._lanes.append(Lane(lane, uri, base.pipeline_socket, base.control_socket, chosen.spool))
-        self.run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
+        self.daemons.run_daemon("connector", lane, chosen, stop_seconds=chosen.drain_seconds + 10)
 
     def _behind_pipelines(self) -> dict[str, Any]:
         office = self.back_office
@@ -299,50 +285,6 @@ class Stack:
     def _ports(self) -> set[int]:
         return {int(lane.sip_uri.rpartition(":")[2]) for lane in self._lanes}
 
-    # ---- what the back office asks for too
-
-    def socket(self, daemon: str, instance: str) -> Path:
-        """Where a daemon's unix socket goes."""
-        return self._folder / f"{daemon}@{instance}.sock"
-
-    def run_daemon(
-        self, daemon: str, instance: str, chosen: settings.Concern, stop_seconds: float = 10.0
-    ) -> None:
-        """Writes the daemon's settings file and runs it."""
-        config = self._folder / f"{daemon}@{instance}.yml"
-        config.write_text(settings.dump(chosen), encoding="utf-8")
-        command = ("tellerline", daemon, "--config", str(config))
-        self.run_unit(f"{daemon}@{instance}", command, stop_seconds)
-
-    def run_unit(self, name: str, module: tuple[str, ...], stop_seconds: float = 10.0) -> None:
-        """Runs a Python module under supervision, its output in the log folder."""
-        log_file = self._log_folder / f"{name}.log"
-        self.supervisor.start(Unit(name, (sys.executable, "-m", *module), log_file, stop_seconds))
-
-    def wait(self, unit: str, healthy: Callable[[Path], bool], socket_path: Path) -> None:
-        """Waits until `healthy(socket_path)`. Raises StackError when the unit ends or takes two minutes."""
-        started = time.monotonic()
-        exits = self.supervisor.exits(unit) if self._started else 0
-        said = 0
-        while not healthy(socket_path):
-            waited = time.monotonic() - started
-            if self.supervisor.exits(unit) > exits:
-                status = ended(self.supervisor.last_status(unit) or 0)
-                raise StackError(f"{unit} {status} while starting:\n{self._log_end(unit)}")
-            if waited > _START_SECONDS:
-                raise StackError(f"{unit} was not ready after {waited:.0f} s:\n{self._log_end(unit)}")
-            if waited > said + 2:
-                said = int(waited)
-                self._progress(f"waiting for {unit}, {said} s")
-            time.sleep(_POLL_SECONDS)
-        if said or unit not in self._said_ready:
-            self._said_ready.add(unit)
-            self._progress(f"{unit} ready after {time.monotonic() - started:.1f} s")
-
-    def free_port(self, first: int) -> int:
-        """The first port from `first` on that is free for UDP and TCP on loopback."""
-        return free_sip_port("127.0.0.1", first)
-
     def _conversation(self) -> settings.PipelineSettings:
         """What the pipelines are told of languages and numbers."""
         return overridden(
@@ -364,7 +306,7 @@ class Stack:
 
     def _render(self, code: str) -> None:
         # With phrases at hand every daemon starts at once; without, the engine has to be there first.
-        if self._pid("engine@cpu") is not None:
+        if self.daemons.pid("engine@cpu") is not None:
             self._wait_for_engine()
         self._progress(f"rendering the fixed phrases ({code}), the first time only")
         assert self._engine_socket is not None
@@ -373,11 +315,6 @@ class Stack:
     def _phrases_by_number(self) -> dict[str, Path]:
         numbers = {} if self._echo else self._conversation().languages_by_number
         return {number: self._spoken[code] for number, code in numbers.items()}
-
-    def _log_end(self, unit: str) -> str:
-        path = self._log_folder / f"{unit}.log"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
-        return "\n".join((*(f"    {line}" for line in lines), f"  (from {path})"))
 
     def _on_event(self, unit: str, what: str) -> None:
         self._progress(f"{unit} {what}")
@@ -389,9 +326,6 @@ class Stack:
         fresh = path.with_suffix(".new")
         fresh.write_bytes(pydantic.TypeAdapter(State).dump_json(self.state, indent=2))
         fresh.replace(path)
-
-    def _pid(self, unit: str) -> int | None:
-        return self.supervisor.pid(unit)
 
 
 def make_private(folder: Path, home: Path) -> None:

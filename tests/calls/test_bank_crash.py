@@ -131,7 +131,7 @@ async def test_either_instance_of_session_and_banking_may_die_in_a_call(stack: S
 
     def kill_the_others() -> None:
         for daemon in ("banking", "session"):
-            stack.wait(f"{daemon}@0", health.serving, stack.socket(daemon, "0"))
+            stack.daemons.wait(f"{daemon}@0", health.serving, stack.daemons.socket(daemon, "0"))
             kill(stack, f"{daemon}@1")
 
     steps = (*SIGNS_IN, *press(TOLD_AGAIN, BALANCE), *press(TOLD_AT_LAST, BALANCE), HangUp(TOLD_AT_LAST))

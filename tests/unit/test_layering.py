@@ -23,6 +23,8 @@ ADAPTERS = {
         # Their transactions are the daemon's own, or one statement after another of a single task.
         "session/erasure.py",
         "session/retention.py",
+        # An operator looks, one statement at a time.
+        "session/aside.py",
         # The audit chain: written in whoever's transaction it is, read as a whole (docs/adr/0014).
         "audit.py",
         "audit_heads.py",
@@ -33,11 +35,11 @@ ADAPTERS = {
         "cli/erase.py",
         "cli/retention.py",
         # Starts the servers, and counts what benchmarks left in them.
-        "embedded.py",
+        "embedded/stores.py",
         "robot/benchmarks/outage.py",
         "robot/benchmarks/session.py",
     },
-    "redis": {"database/redis.py", "banking/redis.py", "session/redis.py", "embedded.py"},
+    "redis": {"database/redis.py", "banking/redis.py", "session/redis.py", "embedded/stores.py"},
     "pjsua2": {
         "connector/sip.py",
         "connector/sip_dialog.py",

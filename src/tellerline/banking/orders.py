@@ -66,6 +66,10 @@ class Orders:
         self._quote_seconds = quote_seconds
         self._running: set[asyncio.Task[OrderRow]] = set()
 
+    async def unsettled(self) -> int:
+        """How many orders, of any instance, nobody knows the outcome of yet. Raises BooksAway."""
+        return await self._orders.unsettled()
+
     async def quote(self, asked: Asked, order: model.Order) -> Quoted:
         """What `order` would do, in the bank's words, with a token for `execute`.
 

@@ -18,7 +18,7 @@ from tellerline.banking.orders import Orders
 from tellerline.banking.ports import Bank
 from tellerline.banking.postgres import Database
 from tellerline.banking.redis import RedisStates
-from tellerline.errors import BankUnavailable, IdentitiesAway
+from tellerline.errors import BankUnavailable, BooksAway, IdentitiesAway
 from tellerline.rpc import banking_pb2 as pb
 from tellerline.rpc import banking_pb2_grpc as rpc
 
@@ -157,7 +157,11 @@ class BankingServicer(rpc.BankingServicer):
             instances = await teller.states.told()
         except IdentitiesAway:
             instances = []
+        unsettled = None
+        with contextlib.suppress(BooksAway):
+            unsettled = await teller.orders.unsettled()
         return pb.BankStatusReply(
+            unsettled_orders=unsettled,
             breaker=teller.bank.breaker.value,
             money_closed=closed,
             reason="the database of banking is away" if closed else "",

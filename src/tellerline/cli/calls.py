@@ -5,49 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 import grpc
 
+from tellerline.cli import addresses
 from tellerline.errors import ServiceUnavailable
 from tellerline.instances import Instances
 from tellerline.rpc import session_pb2, session_pb2_grpc
-from tellerline.settings import ServiceAddresses, Tls
+from tellerline.settings import ServiceAddresses
 
 _ASK_SECONDS = 5.0
 
 
 @click.command()
 @click.argument("call", required=False)
-@click.option(
-    "--session",
-    "addresses",
-    multiple=True,
-    default=("unix:/run/tellerline/session.sock",),
-    show_default=True,
-    help="Address of the session service; may be given several times.",
-)
+@addresses.of_service("session", "unix:/run/tellerline/session.sock")
 @click.option("--reference", is_flag=True, help="CALL is the reference an agent got, not a call id.")
-@click.option("--tls-certificate", type=click.Path(path_type=Path), help="PEM; for addresses host:port.")
-@click.option("--tls-key", type=click.Path(path_type=Path))
-@click.option("--tls-authority", type=click.Path(path_type=Path))
-@click.option("--tls-peer", multiple=True, help="Name in the service's certificate.")
-def calls(
-    call: str | None,
-    addresses: tuple[str, ...],
-    reference: bool,
-    tls_certificate: Path | None,
-    tls_key: Path | None,
-    tls_authority: Path | None,
-    tls_peer: tuple[str, ...],
-) -> None:
+def calls(call: str | None, service: ServiceAddresses, reference: bool) -> None:
     """List the live calls; with CALL, tell all about one."""
-    tls = None
-    if tls_certificate and tls_key and tls_authority and tls_peer:
-        tls = Tls(certificate=tls_certificate, key=tls_key, authority=tls_authority, peers=tls_peer)
-    service = ServiceAddresses(addresses=addresses, tls=tls)
     if call is None:
         live = asyncio.run(_ask(service, "LiveCalls", session_pb2.LiveCallsRequest()))
         for line in _table(live.calls):

@@ -1,4 +1,4 @@
-"""`tellerline engine|pipeline|connector|banking`: run one daemon, or check its configuration."""
+"""`tellerline engine|pipeline|connector`: run one daemon, or check its configuration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,4 @@ pipeline = _daemon(
 )
 connector = _daemon(
     "connector", settings.ConnectorSettings, "tellerline.connector.server", "SIP and RTP of a lane."
-)
-banking = _daemon(
-    "banking", settings.BankingSettings, "tellerline.banking.server", "The bank's interfaces, authorised."
 )

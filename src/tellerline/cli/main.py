@@ -24,7 +24,7 @@ _COMMANDS = {
     "pipeline": "tellerline.cli.daemons:pipeline",
     "connector": "tellerline.cli.daemons:connector",
     "session": "tellerline.cli.session:session",
-    "banking": "tellerline.cli.daemons:banking",
+    "banking": "tellerline.cli.banking:banking",
     "unlock": "tellerline.cli.unlock:unlock",
     "sandbox-bank": "tellerline.cli.sandbox_bank:sandbox_bank",
     "migrate": "tellerline.cli.migrate:migrate",

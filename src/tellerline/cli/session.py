@@ -1,4 +1,4 @@
-"""`tellerline session`: run the daemon, or rebuild its read side."""
+"""`tellerline session`: run the daemon, rebuild its read side, look after records set aside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tellerline import bootstrap, settings
+from tellerline.cli.set_aside import set_aside
 
 _CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML settings of this daemon.")
 
@@ -49,3 +50,6 @@ def rebuild(outer: Path | None, config: Path | None) -> None:
 
     count = asyncio.run(server.rebuild(settings.load(settings.SessionSettings, path)))
     click.echo(f"built the views of {count} calls")
+
+
+session.add_command(set_aside)

@@ -67,6 +67,8 @@ class Keys:
         self._touched_at = self._loop.time()
         if destination is Destination.COMPLETED:
             self._check()
+        elif destination is Destination.CANCELLED:
+            self._end(Outcome.CANCELLED)
         return destination
 
     def open_menu(self) -> None:

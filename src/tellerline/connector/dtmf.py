@@ -5,6 +5,10 @@ RFC 4733 events are decoded, and their retransmissions dropped, by the SIP stack
 A key is *withheld* until somebody has said what keys are for. What was typed ahead of dark input counts
 towards it; what was typed ahead of a menu is dropped unseen, since it may have been a secret typed
 too early. After dark input, and while a pipeline is dead, keys are withheld again.
+
+Zero is a digit in the dark, so the way out is another: `#` with nothing typed, or `**`. Neither counts
+when typed ahead, of a question that was not heard yet; nor does the `#` after an input that its last
+possible digit had ended already.
 """
 
 from __future__ import annotations
@@ -56,8 +60,20 @@ class DarkRequest:
     timeout_ms: int
 
 
+class Destination(enum.Enum):
+    """Where a pressed key goes."""
+
+    WITHHELD = "withheld"
+    MENU = "menu"
+    COLLECTED = "collected"
+    # Collected, and the last of its input.
+    COMPLETED = "completed"
+    # The caller does not want to type.
+    CANCELLED = "cancelled"
+
+
 class DarkInput:
-    """Digits being collected for one request. `#` ends early, `*` starts over."""
+    """Digits being collected for one request. `#` ends early, `*` starts over; `#` alone and `**` cancel."""
 
     # Longer than any secret that is typed, so that a wrong request cannot grow memory.
     LIMIT_DIGITS = 32
@@ -68,18 +84,27 @@ class DarkInput:
         # At its full length from the start: a growing bytearray leaves copies in freed memory.
         self._digits = bytearray(self._most)
         self._count = 0
+        self._starred = False
 
-    def press(self, digit: str) -> bool:
-        """Takes one key; True when the input is complete."""
-        if digit == "#":
-            # Alone it is no input: often it belongs to the one before, which its last digit had ended.
-            return self._count >= max(1, self.request.min_digits)
+    @property
+    def full(self) -> bool:
+        """Whether there is room for no further digit."""
+        return self._count >= self._most
+
+    def press(self, digit: str) -> Destination:
+        """Takes one key."""
+        starred, self._starred = self._starred, digit == "*"
         if digit == "*":
             self.wipe()
-        elif digit.isdigit():
+            return Destination.CANCELLED if starred else Destination.COLLECTED
+        if digit == "#":
+            if not self._count:
+                return Destination.CANCELLED
+            return Destination.COMPLETED if self._count >= self.request.min_digits else Destination.COLLECTED
+        if digit.isdigit():
             self._digits[self._count] = ord(digit)
             self._count += 1
-        return self._count >= self._most
+        return Destination.COMPLETED if self.full else Destination.COLLECTED
 
     async def submit(self, typist: Typist, sink: SecretSink) -> pb.DarkInputResult.Outcome:
         """Hands the digits to `sink` and zeroes them, whatever happens."""
@@ -96,16 +121,6 @@ class DarkInput:
         self._count = 0
 
 
-class Destination(enum.Enum):
-    """Where a pressed key goes."""
-
-    WITHHELD = "withheld"
-    MENU = "menu"
-    COLLECTED = "collected"
-    # Collected, and the last of its input.
-    COMPLETED = "completed"
-
-
 class Keypad:
     """What one caller's keys are for. No I/O, no clock."""
 
@@ -115,14 +130,19 @@ class Keypad:
     def __init__(self) -> None:
         self.dark: DarkInput | None = None
         self._menu = False
+        # The last input ended with the last digit it had room for: a hash may still come after it.
+        self._hash_due = False
         # At its full length from the start, as DarkInput's.
         self._ahead = bytearray(self.LIMIT_AHEAD)
         self._ahead_count = 0
 
     def press(self, digit: str) -> Destination:
         """Takes one key."""
+        hash_due, self._hash_due = self._hash_due, False
+        if hash_due and digit == "#":
+            return Destination.WITHHELD
         if self.dark is not None:
-            return Destination.COMPLETED if self.dark.press(digit) else Destination.COLLECTED
+            return self.dark.press(digit)
         if self._menu:
             return Destination.MENU
         if self._ahead_count < self.LIMIT_AHEAD:
@@ -141,7 +161,7 @@ class Keypad:
         self.dark = DarkInput(request)
         taken, complete = 0, False
         while taken < self._ahead_count and not complete:
-            complete = self.dark.press(chr(self._ahead[taken]))
+            complete = self.dark.press(chr(self._ahead[taken])) is Destination.COMPLETED
             taken += 1
         rest = self._ahead_count - taken
         self._ahead[:rest] = self._ahead[taken : self._ahead_count]
@@ -152,6 +172,7 @@ class Keypad:
     def end(self) -> DarkInput | None:
         """Takes the dark input out, complete or not; keys are withheld from here on."""
         dark, self.dark = self.dark, None
+        self._hash_due = dark is not None and dark.full
         return dark
 
     def close_menu(self) -> None:

@@ -180,8 +180,7 @@ class LiveCall:
         return True
 
     def _transfer(self, transfer: pb.Transfer) -> None:
-        allowed = self._lane.settings.transfer_targets
-        if allowed is not None and transfer.target not in allowed:
+        if transfer.target not in self._lane.settings.transfer_targets:
             log.error("call %s: a transfer was refused: its target is not in transfer_targets", self.call_id)
             self._send_transfer_progress(commands.SendTransferProgress(transfer.request_id, 403, final=True))
             return

@@ -22,6 +22,7 @@ from tellerline.connector.media import load_phrase
 from tellerline.connector.secret_sink import BankingSecrets, overwrite_freed_memory
 from tellerline.connector.spool import CallRecord
 from tellerline.connector.stream import Pipeline
+from tellerline.connector.sweeping import Sweeper
 from tellerline.monitoring import metrics, notify
 from tellerline.rpc import control_pb2 as pb
 from tellerline.rpc import control_pb2_grpc as rpc
@@ -203,6 +204,9 @@ async def serve(settings: ConnectorSettings) -> None:
     ]
     if collector is not None:
         watches += [asyncio.create_task(collector.collect()), asyncio.create_task(collector.lease())]
+    if settings.session is not None and settings.recording is not None:
+        sweeper = Sweeper(settings.session, settings.recording.folder, settings.lane)
+        watches.append(asyncio.create_task(sweeper.run()))
     log.info("lane %s listens on %s:%d", settings.lane, settings.sip.bind_host, settings.sip.port)
     notify.notify("READY=1")
     try:

@@ -112,8 +112,13 @@ def say_account(kind: str, ending: str, code: str, name: str = "") -> str:
         # "Holiday" is said to be an account, "Everyday account" need not be.
         is_whole = not set(language.words(language.fold(name, code))).isdisjoint(data["generic"])
         thing = name if is_whole else data["named"].format(name=name)
-    words = data["with_ending"].format(thing=thing, ending=say_ending(ending, code)) if ending else thing
-    return str(data["yours"]).format(thing=words)
+    return str(data["yours"]).format(thing=say_with_ending(thing, ending, code))
+
+
+def say_with_ending(thing: str, ending: str, code: str) -> str:
+    """Something and the ending of its account: "John Smith ending in two zero eight seven"."""
+    data = language.data(code, "accounts")
+    return str(data["with_ending"]).format(thing=thing, ending=say_ending(ending, code)) if ending else thing
 
 
 def _turkish(number: int) -> list[str]:

@@ -87,7 +87,7 @@ CONNECTOR_DARK_INPUTS = Counter(
 )
 CONNECTOR_RECORDINGS = Counter(
     "tellerline_connector_recordings_total",
-    "Recordings ended: complete, or failed for want of a disk.",
+    "Recordings ended: complete, or failed for want of a disk; and swept, once their key was gone.",
     ["lane", "outcome"],
 )
 CONNECTOR_SPOOLED = Gauge("tellerline_connector_spooled_records", "Call records waiting on disk.", ["lane"])

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tellerline import bootstrap
 from tellerline.errors import EngineUnavailable, LanguageModelError, SynthesisError
 from tellerline.language import Language
+from tellerline.pipeline import choice
 from tellerline.rpc import engine_pb2 as pb
 from tellerline.rpc import engine_pb2_grpc as rpc
 
@@ -140,30 +141,24 @@ class Engine:
         return reply
 
     async def choose(self, call_id: str, text: str, among: Sequence[str], seconds: float) -> str:
-        """The model's pick of `among` for what a caller says, as JSON {"intent": ...}.
+        """The model's pick of `among` for what a caller says; "" for none of them.
 
         A grammar leaves it no other words, and its pick is only a name. Raises LanguageModelError.
         """
-        asked = f"A bank's caller says: {json.dumps(text)}. Which of these do they want: {', '.join(among)}?"
-        schema = {
-            "type": "object",
-            "properties": {"intent": {"enum": list(among)}},
-            "required": ["intent"],
-            "additionalProperties": False,
-        }
         request = pb.GenerateRequest(
             call_id=call_id,
-            messages=[pb.Message(role="user", content=asked)],
-            sampling=pb.Sampling(max_tokens=24),
-            json_schema=json.dumps(schema),
+            messages=[pb.Message(role="user", content=choice.question(text, among))],
+            sampling=pb.Sampling(max_tokens=choice.TOKENS),
+            json_schema=json.dumps(choice.schema(among)),
         )
         stream = self._model.Generate(request, timeout=seconds)
         try:
-            return "".join([reply.text async for reply in stream if reply.WhichOneof("reply") == "text"])
+            answer = "".join([reply.text async for reply in stream if reply.WhichOneof("reply") == "text"])
         except grpc.aio.AioRpcError as error:
             raise LanguageModelError(f"engine: choosing failed ({error.code().name})") from error
         finally:
             stream.cancel()
+        return choice.picked(answer, among)
 
     async def synthesise(
         self,

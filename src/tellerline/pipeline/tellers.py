@@ -14,7 +14,7 @@ from tellerline.pipeline.flows.desk import Site
 from tellerline.pipeline.flows.events import Begin, Event, Resumed
 from tellerline.pipeline.flows.state import State
 from tellerline.pipeline.flows.teller import Teller
-from tellerline.pipeline.understanding import EngineUnderstanding
+from tellerline.pipeline.understanding import CallUnderstanding
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ def make(call: Call, behind: Behind) -> tuple[Teller, CallsBank | None]:
         languages=tuple(sorted({settings.language, *settings.languages_by_number.values()})),
     )
     # Without a bank there is nothing to route to: the language model answers.
-    understanding = EngineUnderstanding(call.engine, call.call_id) if bank is not None else None
+    understanding = (
+        CallUnderstanding(call.engine, call.providers, lambda: call.speaker) if bank is not None else None
+    )
     state = State(language=call.language.code)
     teller = Teller(state, site, bank, understanding, keypad=call.attach.telephone_event)
     return teller, bank

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tellerline.errors import EngineUnavailable, LanguageModelError
+from tellerline.errors import EngineUnavailable
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.flows.events import Guess
+from tellerline.pipeline.providers.of_call import CallProviders
+from tellerline.pipeline.providers.ports import Doubt, Speaker
 
 log = logging.getLogger(__name__)
 
@@ -53,31 +54,28 @@ class Understanding(Protocol):
         """The one of `among` that the language model takes the words for; "" for none."""
 
 
-class EngineUnderstanding:
-    """The engine's router and language model, for one call."""
+class CallUnderstanding:
+    """The engine's router and the site's language models, for one call; `speaker()` is whose turn it is."""
 
-    def __init__(self, engine: Engine, call_id: str) -> None:
+    def __init__(self, engine: Engine, providers: CallProviders, speaker: Callable[[], Speaker]) -> None:
         self._engine = engine
-        self._call_id = call_id
+        self._providers = providers
+        self._speaker = speaker
 
     async def route(self, text: str, language: str) -> Routed:
         """No guesses while the engine has no router, or none for this language."""
+        call_id = self._speaker().call_id
         try:
-            reply = await self._engine.route(self._call_id, text, language, ROUTE_SECONDS)
+            reply = await self._engine.route(call_id, text, language, ROUTE_SECONDS)
         except EngineUnavailable as error:
-            log.info("call %s: not routed: %s", self._call_id, error)
+            log.info("call %s: not routed: %s", call_id, error)
             return Routed()
         guesses = tuple(Guess(guess.intent, guess.probability, "router") for guess in reply.guesses)
         return Routed(guesses, reply.accepted)
 
     async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
-        """Under a grammar that knows no other words than `among`."""
-        try:
-            answer = await self._engine.choose(self._call_id, text, among, CHOOSE_SECONDS)
-            chosen = json.loads(answer).get("intent", "")
-        except (LanguageModelError, ValueError, AttributeError):
-            return ""
-        return chosen if chosen in among else ""
+        """By the providers of this turn, in their order; no pick of theirs but one of `among` counts."""
+        return await self._providers.choose_intent(Doubt(self._speaker(), text, tuple(among)), CHOOSE_SECONDS)
 
 
 async def understand(understanding: Understanding, text: str, language: str) -> tuple[Guess, Guess | None]:

@@ -373,16 +373,18 @@ class BankStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class BankStatusReply(_message.Message):
-    __slots__ = ("breaker", "money_closed", "reason", "instances")
+    __slots__ = ("breaker", "money_closed", "reason", "instances", "unsettled_orders")
     BREAKER_FIELD_NUMBER: _ClassVar[int]
     MONEY_CLOSED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    UNSETTLED_ORDERS_FIELD_NUMBER: _ClassVar[int]
     breaker: str
     money_closed: bool
     reason: str
     instances: _containers.RepeatedCompositeFieldContainer[InstanceStatus]
-    def __init__(self, breaker: _Optional[str] = ..., money_closed: _Optional[bool] = ..., reason: _Optional[str] = ..., instances: _Optional[_Iterable[_Union[InstanceStatus, _Mapping]]] = ...) -> None: ...
+    unsettled_orders: int
+    def __init__(self, breaker: _Optional[str] = ..., money_closed: _Optional[bool] = ..., reason: _Optional[str] = ..., instances: _Optional[_Iterable[_Union[InstanceStatus, _Mapping]]] = ..., unsettled_orders: _Optional[int] = ...) -> None: ...
 
 class InstanceStatus(_message.Message):
     __slots__ = ("instance", "breaker", "money_closed")

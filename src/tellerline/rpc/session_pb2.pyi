@@ -218,6 +218,26 @@ class PastTurn(_message.Message):
     played: str
     def __init__(self, heard: _Optional[str] = ..., played: _Optional[str] = ...) -> None: ...
 
+class KeylessRequest(_message.Message):
+    __slots__ = ("host", "files")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, host: _Optional[str] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class KeylessReply(_message.Message):
+    __slots__ = ("destroyed", "unknown", "calls_days", "again_seconds")
+    DESTROYED_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    CALLS_DAYS_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    destroyed: _containers.RepeatedScalarFieldContainer[str]
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    calls_days: int
+    again_seconds: int
+    def __init__(self, destroyed: _Optional[_Iterable[str]] = ..., unknown: _Optional[_Iterable[str]] = ..., calls_days: _Optional[int] = ..., again_seconds: _Optional[int] = ...) -> None: ...
+
 class LiveCallsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -59,6 +59,11 @@ class SessionStub:
                 request_serializer=tellerline_dot_rpc_dot_session__pb2.SummaryRequest.SerializeToString,
                 response_deserializer=tellerline_dot_rpc_dot_session__pb2.SummaryReply.FromString,
                 _registered_method=True)
+        self.Keyless = channel.unary_unary(
+                '/tellerline.v1.Session/Keyless',
+                request_serializer=tellerline_dot_rpc_dot_session__pb2.KeylessRequest.SerializeToString,
+                response_deserializer=tellerline_dot_rpc_dot_session__pb2.KeylessReply.FromString,
+                _registered_method=True)
 
 
 class SessionServicer:
@@ -99,6 +104,13 @@ class SessionServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Keyless(self, request, context):
+        """Which files of recordings nobody can open any more, for the host they lie on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +138,11 @@ def add_SessionServicer_to_server(servicer, server):
                     servicer.Summary,
                     request_deserializer=tellerline_dot_rpc_dot_session__pb2.SummaryRequest.FromString,
                     response_serializer=tellerline_dot_rpc_dot_session__pb2.SummaryReply.SerializeToString,
+            ),
+            'Keyless': grpc.unary_unary_rpc_method_handler(
+                    servicer.Keyless,
+                    request_deserializer=tellerline_dot_rpc_dot_session__pb2.KeylessRequest.FromString,
+                    response_serializer=tellerline_dot_rpc_dot_session__pb2.KeylessReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +280,33 @@ class Session:
             '/tellerline.v1.Session/Summary',
             tellerline_dot_rpc_dot_session__pb2.SummaryRequest.SerializeToString,
             tellerline_dot_rpc_dot_session__pb2.SummaryReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Keyless(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tellerline.v1.Session/Keyless',
+            tellerline_dot_rpc_dot_session__pb2.KeylessRequest.SerializeToString,
+            tellerline_dot_rpc_dot_session__pb2.KeylessReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,13 @@ class Handlers:
         except ViewsAway:
             return await self._calls.find_open()
 
+    async def keyless(self, host: str, files: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those of a host's `files` whose key was destroyed, and those of no call. Raises TruthAway."""
+        asked = [file for file in files if _can_be(file)] if _can_be(host) else []
+        found = await self._calls.recordings(host, asked) if asked else {}
+        destroyed = [file for file, has_key in found.items() if not has_key]
+        return destroyed, [file for file in asked if file not in found]
+
     async def _shown(self, call_id: str, away: TruthAway) -> Call | None:
         try:
             return await self._views.find(call_id)

@@ -38,6 +38,9 @@ class Calls(Protocol):
     async def call_of(self, reference: str) -> str | None:
         """The call handed over under `reference`."""
 
+    async def recordings(self, host: str, files: Sequence[str]) -> dict[str, bool]:
+        """Those of `files` of `host` that a call has; whether their key is still there."""
+
 
 class Views(Protocol):
     """What can be rebuilt. Every method raises ViewsAway when it cannot be asked."""

@@ -102,6 +102,12 @@ class PostgresCalls:
             row = await cursor.fetchone()
             return row["call_id"] if row is not None else None
 
+    async def recordings(self, host: str, files: Sequence[str]) -> dict[str, bool]:
+        """Those of `files` of `host` that a call has; whether their key is still there."""
+        async with self._transaction() as cursor:
+            await cursor.execute(SQL["recordings_of"], {"host": host, "files": list(files)})
+            return {row["file"]: row["has_key"] for row in await cursor.fetchall()}
+
     # ---- upkeep, one round each
 
     async def close_orphans(self) -> int:

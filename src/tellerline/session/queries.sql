@@ -102,6 +102,10 @@ WHERE call_id = ANY(%(call_ids)s) AND state <> 'closed';
 -- found_again: of these calls, those that were given up
 SELECT call_id FROM session.call WHERE call_id = ANY(%(call_ids)s) AND state = 'lost' ORDER BY call_id;
 
+-- recordings_of: files of a host, and whether they can still be opened
+SELECT file, destroyed_at IS NULL AS has_key FROM session.recording
+WHERE host = %(host)s AND file = ANY(%(files)s);
+
 -- close_orphans: open calls no lane vouches for any longer
 UPDATE session.call SET state = 'lost', reason = 'lost', closed_at = now()
 WHERE call_id IN (

@@ -24,20 +24,22 @@ from tellerline.session.redis import RedisViews
 from tellerline.session.retention import Retention
 from tellerline.session.upkeep import Upkeep
 from tellerline.session.views import Builder, Relay
-from tellerline.settings import SessionSettings
+from tellerline.settings import RetentionSettings, SessionSettings
 
 log = logging.getLogger(__name__)
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["Session"].full_name
 _STOP_SECONDS = 5.0
 _LEASE_SECONDS_MAX = 300
+_FILES_MAX = 1000
 
 
 class Servicer(session_pb2_grpc.SessionServicer):
     """Session of session.proto. UNAVAILABLE: PostgreSQL cannot be asked now."""
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers, retention: RetentionSettings) -> None:
         self._handlers = handlers
+        self._retention = retention
 
     async def Append(self, request: pb.AppendRequest, context: Any) -> pb.AppendReply:
         """Stores records; the reply means durable."""
@@ -124,6 +126,21 @@ class Servicer(session_pb2_grpc.SessionServicer):
             last_turns=_turns(call),
         )
 
+    async def Keyless(self, request: pb.KeylessRequest, context: Any) -> pb.KeylessReply:
+        """Files that are noise by now."""
+        if len(request.files) > _FILES_MAX:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"ask for {_FILES_MAX} files at most")
+        try:
+            destroyed, unknown = await self._handlers.keyless(request.host, request.files)
+        except TruthAway as error:
+            await _unavailable(context, "Keyless", error)
+        return pb.KeylessReply(
+            destroyed=destroyed,
+            unknown=unknown,
+            calls_days=self._retention.calls_days,
+            again_seconds=max(1, round(self._retention.every_hours * 3600)),
+        )
+
 
 async def serve(settings: SessionSettings) -> None:
     """Runs until SIGTERM. Starts, and stays, whether PostgreSQL and Redis are there or not."""
@@ -141,7 +158,9 @@ async def serve(settings: SessionSettings) -> None:
     retention = Retention(pool, chain, settings.retention)
     heads = audit_heads.Heads(settings.audit_heads, key, "session")
     grpc_server, health_servicer = bootstrap.listen(settings.listen, settings.tls)
-    session_pb2_grpc.add_SessionServicer_to_server(Servicer(Handlers(calls, views)), grpc_server)
+    session_pb2_grpc.add_SessionServicer_to_server(
+        Servicer(Handlers(calls, views), settings.retention), grpc_server
+    )
     await pool.open()
     works = (relay.run(), builder.run(), upkeep.run(), retention.run(), audit_heads.keep_always(heads, pool))
     tasks = [asyncio.create_task(work) for work in works]

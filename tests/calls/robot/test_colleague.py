@@ -30,7 +30,8 @@ def colleague() -> Iterator[str]:
 
 def test_a_caller_put_through_reaches_the_colleague(colleague: str, tmp_path: Path) -> None:
     overrides = {"transfer_target": colleague}
-    with Stack(echo=True, home=tmp_path, pipeline=overrides, connector={"sip": {"port": 5320}}) as stack:
+    connector = {"sip": {"port": 5320}, "transfer_targets": (colleague,)}
+    with Stack(echo=True, home=tmp_path, pipeline=overrides, connector=connector) as stack:
         uri = stack.state.lanes[0].sip_uri.replace("tellerline@", "transfer@")
         plan = CallPlan("transfer", uri, (script.Pause(0, 12_000),), max_seconds=30)
         (trace,) = asyncio.run(dial.place([plan]))

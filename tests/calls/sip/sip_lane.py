@@ -138,6 +138,7 @@ class Lane:
             ),
             drain_seconds=20,
             reattach_seconds=3,
+            transfer_targets=() if transfer_target is None else (transfer_target,),
         )
         config = folder / "connector.yml"
         config.write_text(settings.dump(self.settings))

@@ -257,4 +257,5 @@ async def test_two_instances_are_one_service(chosen: BankingSettings, bank: Any)
         status = await one.client.banking.Status(pb.BankStatusRequest())
         told = [(told.breaker, told.money_closed) for told in status.instances]
         assert told == [("closed", False)] * 2
+        assert status.HasField("unsettled_orders") and status.unsettled_orders == 0
     assert moved(bank) == [4000]

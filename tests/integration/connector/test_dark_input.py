@@ -12,12 +12,13 @@ from tellerline.rpc import banking_pb2
 from tellerline.settings import ServiceAddresses
 
 Banking = tuple[SecretInput, ServiceAddresses]
-_ACCEPTED, _REJECTED, _TIMED_OUT, _UNAVAILABLE = 1, 2, 3, 5
+_ACCEPTED, _REJECTED, _TIMED_OUT, _CANCELLED, _UNAVAILABLE = 1, 2, 3, 4, 5
 
 
 def _type(phone: Phone, keys: str) -> None:
     for key in keys:
-        phone.talk().digit(int(key))
+        # RFC 4733 section 3.2: star is event 10, hash is event 11.
+        phone.talk().digit("0123456789*#".index(key))
 
 
 def _outcome(lane: LaneProcesses, outcome: int, seconds: float = 5.0) -> None:
@@ -108,6 +109,17 @@ def test_a_secret_that_is_not_finished_times_out(make_lane: LaneMaker, banking: 
         _type(phone, "3")
         phone.talk().wait_packets(20)
     wait_until(lambda: "1 digits heard" in lane.log("pipeline"), 5, "the call's end")
+    assert secrets.asked == []
+
+
+def test_hash_alone_ends_it_unchecked(make_lane: LaneMaker, banking: Banking) -> None:
+    secrets, address = banking
+    lane = make_lane(banking=address)
+    with lane.phone("secret") as phone:
+        phone.invite()
+        _collecting(lane)
+        _type(phone, "12*#")
+        _outcome(lane, _CANCELLED)
     assert secrets.asked == []
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import pytest
 import yaml
 from lane_processes import LaneMaker, LaneProcesses, as_heard
 from sip_phone import Phone, wait_until
@@ -137,10 +138,11 @@ def test_sigterm_ends_a_call_at_the_limit(make_lane: LaneMaker) -> None:
     assert lane.wait_record("closed")["reason"] == "drained"
 
 
-def test_a_target_that_is_not_the_sites_is_never_called(make_lane: LaneMaker) -> None:
-    lane = make_lane(
-        transfer_targets=("sip:desk@127.0.0.1:5299",), transfer_target="sip:thief@127.0.0.1:5299"
-    )
+@pytest.mark.parametrize("allowed", [{"transfer_targets": ("sip:desk@127.0.0.1:5299",)}, {}])
+def test_a_target_that_is_not_the_sites_is_never_called(
+    make_lane: LaneMaker, allowed: dict[str, tuple[str, ...]]
+) -> None:
+    lane = make_lane(transfer_target="sip:thief@127.0.0.1:5299", **allowed)
     with lane.phone("transfer") as phone:
         _calling(lane, phone)
         wait_until(lambda: "transfer: 403 final=True" in lane.log("pipeline"), 5, "the refusal")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import redis
 from tellerline import embedded
 from tellerline.database import postgres
 from tellerline.database import redis as redis_database
+from tellerline.embedded import runner
 from tellerline.settings import RedisSettings
 
 _OWNER = """
@@ -52,6 +55,23 @@ def test_data_outlives_its_owner_even_killed(tmp_path: Path) -> None:
     while any(server.is_running() for server in servers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: PostgreSQL runs as who runs the tests")
+def test_root_without_user_namespaces_runs_it_as_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a chroot; below a folder that nobody may enter, over data that a namespace's root has made."""
+    tmp_path.chmod(0o700)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    here = runner.may_have_a_namespace()
+    for number, allowed in enumerate((here, False, here), 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "may_have_a_namespace", lambda allowed=allowed: allowed)
+            with embedded.Datastores(tmp_path) as stores:
+                assert len(store(stores, str(number))) == number
+                server = psutil.Process(stores.postgres_server.pid)
+                assert (server.uids().effective == nobody) is not allowed
 
 
 def test_passwords_are_for_their_owner_alone(tmp_path: Path) -> None:

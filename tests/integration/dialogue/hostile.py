@@ -7,13 +7,14 @@ import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import grpc
 import yaml
 
 from tellerline.rpc import engine_pb2 as pb
 from tellerline.rpc import engine_pb2_grpc as rpc
+
+from .engine_without import EngineWithout
 
 _SUITE = Path(__file__).parents[2] / "data" / "agentdojo-banking.yml"
 
@@ -79,30 +80,6 @@ class Model(rpc.LanguageModelServicer):
         yield pb.GenerateReply(call_id=request.call_id, end=pb.GenerateEnd(finish_reason="stop"))
 
 
-class _Passed(grpc.GenericRpcHandler):
-    """Everything but the language model is the engine's own."""
-
-    def __init__(self, engine: grpc.Channel) -> None:
-        self._engine = engine
-
-    def service(self, details: Any) -> grpc.RpcMethodHandler | None:
-        if details.method.startswith("/tellerline.v1.LanguageModel/"):
-            return None
-        # On the wire a single message is a stream of one.
-        call = self._engine.stream_stream(details.method)
-
-        def passed(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            replies = call(requests, timeout=context.time_remaining())
-            context.add_callback(replies.cancel)
-            try:
-                yield from replies
-            except grpc.RpcError as error:
-                if context.is_active():
-                    context.abort(error.code(), error.details())
-
-        return grpc.stream_stream_rpc_method_handler(passed)
-
-
 @contextlib.contextmanager
 def serving(socket: Path, engine_socket: Path | None = None) -> Iterator[Model]:
     """A hostile language model on `socket`; with an `engine_socket` the rest of that engine too."""
@@ -112,7 +89,8 @@ def serving(socket: Path, engine_socket: Path | None = None) -> Iterator[Model]:
         rpc.add_LanguageModelServicer_to_server(model, server)
         if engine_socket is not None:
             channel = stack.enter_context(grpc.insecure_channel(f"unix:{engine_socket}"))
-            server.add_generic_rpc_handlers((_Passed(channel),))
+            # Asked after the model above: the rest is the engine's own.
+            server.add_generic_rpc_handlers((EngineWithout(channel),))
         server.add_insecure_port(f"unix:{socket}")
         server.start()
         yield model

@@ -17,9 +17,12 @@ from tellerline.engine.router.router import IntentRouter
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.flows.plan import HandOver
 from tellerline.pipeline.guards import FigureGuard, PromiseGuard
-from tellerline.pipeline.understanding import EngineUnderstanding
+from tellerline.pipeline.providers.of_call import CallProviders
+from tellerline.pipeline.providers.ports import Speaker
+from tellerline.pipeline.providers.site import Providers
+from tellerline.pipeline.understanding import CallUnderstanding
 from tellerline.sandbox_bank import seed
-from tellerline.settings import EngineSettings, ServiceAddresses
+from tellerline.settings import EngineSettings, ProvidersSettings, ServiceAddresses
 from tellerline.stack_state import HOME
 
 from . import hostile
@@ -169,7 +172,9 @@ class _Misled(RouterUnderstanding):
 
     def __init__(self, router: IntentRouter, engine: Engine) -> None:
         super().__init__(router)
-        self._asked = EngineUnderstanding(engine, "misled")
+        providers = CallProviders(Providers(ProvidersSettings(), engine))
+        speaker = Speaker("misled", 1, language.load("en"))
+        self._asked = CallUnderstanding(engine, providers, lambda: speaker)
 
     async def choose(self, text: str, language: str, among: Sequence[str]) -> str:
         chosen = await self._asked.choose(text, language, among)

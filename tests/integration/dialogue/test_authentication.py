@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tellerline import language
 from tellerline.pipeline.flows.events import Typed
 from tellerline.pipeline.flows.plan import Dark, HandOver, Menu
@@ -74,6 +76,21 @@ async def test_nothing_typed_is_asked_again_and_then_for_a_person(dial: Dial) ->
     await talk.says("What is my balance?")
     assert await talk.happens(Typed(talk.dark.dark_id, "timed_out")) == PHRASES["nothing_typed"]
     assert await talk.happens(Typed(talk.dark.dark_id, "timed_out")) == PHRASES["transferring"]
+
+
+@pytest.mark.parametrize("step", ["customer_number", "pin"])
+async def test_who_does_not_want_to_type_gets_a_person(dial: Dial, step: str) -> None:
+    talk = dial()
+    await talk.begins()
+    asked = await talk.says("What is my balance?")
+    assert "For a colleague, press hash alone." in asked
+    if step == "pin":
+        await talk.types(EMMA)
+    assert talk.teller.state.step == step
+    # As a connector tells a hash with nothing typed, or two stars.
+    assert await talk.happens(Typed(talk.dark.dark_id, "cancelled")) == PHRASES["transferring"]
+    [handed] = talk.did(HandOver)
+    assert f"Was at: authentication, {step}." in handed.summary
 
 
 async def test_banking_decides_and_not_what_the_conversation_believes(dial: Dial) -> None:

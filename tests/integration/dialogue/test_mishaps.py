@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from tellerline import language
 from tellerline.pipeline.flows import reception
 from tellerline.pipeline.flows.desk import Site
@@ -144,6 +146,18 @@ async def test_in_the_middle_of_a_flow_keys_take_over_its_question(dial: Dial) -
     assert await talk.presses("20") == ""
     assert "You are sending twenty pounds to John Smith" in await talk.presses("#")
     assert "on its way" in await talk.presses("1")
+
+
+@pytest.mark.parametrize(("keys", "gives_up"), [("#", True), ("20**", True), ("2*0", False)])
+async def test_who_does_not_want_to_type_an_amount_gets_a_person(
+    dial: Dial, keys: str, gives_up: bool
+) -> None:
+    talk = await known(dial())
+    await talk.presses("7")
+    assert "For a colleague, press hash alone." in await talk.presses("2")
+    answer = await talk.presses(keys)
+    assert answer == (PHRASES["transferring"] if gives_up else "")
+    assert len(talk.did(HandOver)) == int(gives_up)
 
 
 async def test_models_that_are_away_leave_the_keypad_and_a_person(dial: Dial) -> None:

@@ -92,6 +92,28 @@ async def hanging_engine(tmp_path: Path) -> AsyncIterator[Engine]:
     await server.stop(0)
 
 
+class _Picks(rpc.LanguageModelServicer):
+    """Picks a balance, whatever it is asked."""
+
+    async def Generate(
+        self, request: pb.GenerateRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.GenerateReply]:
+        yield pb.GenerateReply(text='{"intent": "balance"}')
+
+
+@pytest.fixture
+async def picking_engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    """An engine whose language model picks a balance."""
+    socket = tmp_path / "picks.sock"
+    server, _ = bootstrap.server(socket)
+    rpc.add_LanguageModelServicer_to_server(_Picks(), server)
+    await server.start()
+    client = Engine(socket)
+    yield client
+    await client.close()
+    await server.stop(0)
+
+
 @pytest.fixture
 async def site(openai: cloud.OpenAI, elevenlabs: cloud.ElevenLabs, key: Path) -> AsyncIterator[Site]:
     """Makes the providers of a site that has accounts everywhere, and uses what `orders` says."""

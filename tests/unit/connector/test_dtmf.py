@@ -10,6 +10,15 @@ def test_numbers_of_the_telephone_event_registry() -> None:
     assert [key(text) for text in ("0", "9", "10", "15", "16", "")] == ["0", "9", "*", "D", None, None]
 
 
+W, M, C, DONE, OUT = (
+    Destination.WITHHELD,
+    Destination.MENU,
+    Destination.COLLECTED,
+    Destination.COMPLETED,
+    Destination.CANCELLED,
+)
+
+
 class Vault:
     """A sink that remembers what it was given, and the buffer itself."""
 
@@ -31,7 +40,7 @@ def _dark(min_digits: int = 4, max_digits: int = 4) -> DarkInput:
 )
 async def test_collected_digits_go_to_the_sink_and_are_zeroed(keys: str, collected: bytes) -> None:
     dark, vault = _dark(), Vault()
-    assert [dark.press(pressed) for pressed in keys] == [False] * (len(keys) - 1) + [True]
+    assert [dark.press(pressed) for pressed in keys] == [C] * (len(keys) - 1) + [DONE]
     assert await dark.submit(Typist("call", "+4930"), vault) == Outcome.ACCEPTED
     assert vault.seen == collected
     assert vault.buffer == bytes(4)
@@ -40,22 +49,29 @@ async def test_collected_digits_go_to_the_sink_and_are_zeroed(keys: str, collect
 
 async def test_hash_ends_what_is_long_enough() -> None:
     dark, vault = _dark(min_digits=2, max_digits=8), Vault()
-    assert [dark.press(pressed) for pressed in "12#"] == [False, False, True]
+    assert [dark.press(pressed) for pressed in "12#"] == [C, C, DONE]
     await dark.submit(Typist("call", "+4930"), vault)
     assert vault.seen == b"12"
 
 
 def test_a_request_without_a_limit_has_one() -> None:
     dark = _dark(min_digits=0, max_digits=0)
-    assert sum(dark.press("1") for _ in range(DarkInput.LIMIT_DIGITS)) == 1
+    assert [dark.press("1") for _ in range(DarkInput.LIMIT_DIGITS)].index(DONE) == DarkInput.LIMIT_DIGITS - 1
 
 
 @pytest.mark.parametrize("min_digits", [0, 4])
-def test_hash_alone_is_no_input(min_digits: int) -> None:
-    assert not _dark(min_digits=min_digits, max_digits=8).press("#")
+@pytest.mark.parametrize("keys", ["#", "**", "12**", "12*#", "A#"])
+def test_hash_alone_and_two_stars_are_the_way_out(min_digits: int, keys: str) -> None:
+    dark = _dark(min_digits=min_digits, max_digits=8)
+    assert [dark.press(pressed) for pressed in keys] == [C] * (len(keys) - 1) + [OUT]
 
 
-W, M, C, DONE = Destination.WITHHELD, Destination.MENU, Destination.COLLECTED, Destination.COMPLETED
+@pytest.mark.parametrize("keys", ["1#", "*1*", "0", "12#"])
+def test_what_begins_like_it_is_not(keys: str) -> None:
+    dark = _dark(min_digits=4, max_digits=8)
+    assert [dark.press(pressed) for pressed in keys] == [C] * len(keys)
+
+
 _PIN = DarkRequest(1, "pin", 4, 4, 5000)
 
 
@@ -134,3 +150,43 @@ def test_a_wiped_keypad_holds_nothing(keypad: Keypad) -> None:
     assert bytes(keypad._ahead) == b"1" * Keypad.LIMIT_AHEAD
     keypad.wipe()
     assert bytes(keypad._ahead) == bytes(Keypad.LIMIT_AHEAD)
+
+
+@pytest.mark.parametrize("ahead", ["#", "**", "#*"])
+async def test_nobody_declines_a_question_that_was_not_asked(keypad: Keypad, ahead: str) -> None:
+    _type(keypad, ahead)
+    assert not keypad.begin(_PIN)
+    assert _type(keypad, "1234")[-1] is DONE
+    assert await _collected(keypad) == b"1234"
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+async def test_the_hash_behind_a_full_input_is_no_way_out_of_the_next(
+    keypad: Keypad, asked_first: bool
+) -> None:
+    keypad.begin(_PIN)
+    assert _type(keypad, "1234")[-1] is DONE
+    assert await _collected(keypad) == b"1234"
+    if asked_first:
+        keypad.begin(_PIN)
+        assert keypad.press("#") is W
+    else:
+        assert keypad.press("#") is W
+        keypad.begin(_PIN)
+    assert keypad.press("#") is OUT
+
+
+async def test_behind_an_input_that_a_hash_ended_the_next_one_is_the_way_out(keypad: Keypad) -> None:
+    keypad.begin(DarkRequest(1, "customer_number", 4, 12, 5000))
+    assert _type(keypad, "10012345#")[-1] is DONE
+    await _collected(keypad)
+    keypad.begin(_PIN)
+    assert keypad.press("#") is OUT
+
+
+async def test_only_the_next_key_is_forgiven(keypad: Keypad) -> None:
+    keypad.begin(_PIN)
+    _type(keypad, "1234")
+    await _collected(keypad)
+    keypad.begin(_PIN)
+    assert _type(keypad, "5*#") == [C, C, OUT]

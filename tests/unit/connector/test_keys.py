@@ -160,3 +160,14 @@ async def test_after_the_call_nothing_is_told(desk: Desk, bank: Bank) -> None:
     bank.answers.put_nowait(Outcome.ACCEPTED)
     await desk.settled()
     assert desk.results == []
+
+
+@pytest.mark.parametrize("keys", ["#", "12**"])
+async def test_who_does_not_want_to_type_is_told_as_cancelled_and_nothing_is_checked(
+    desk: Desk, bank: Bank, keys: str
+) -> None:
+    desk.ask(7)
+    desk.type(keys)
+    assert (desk.results, desk.keys.dark, desk.keys.request_id) == ([(7, Outcome.CANCELLED)], False, 0)
+    assert desk.type("1") == [Destination.WITHHELD]
+    assert bank.asked == []

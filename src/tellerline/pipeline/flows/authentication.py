@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tellerline.pipeline.flows import handover
 from tellerline.pipeline.flows.desk import Desk
-from tellerline.pipeline.flows.events import Typed
+from tellerline.pipeline.flows.events import Guess, Typed
 from tellerline.pipeline.flows.plan import Dark, Plan
 from tellerline.pipeline.flows.state import Goal, State
 from tellerline.rpc import banking_pb2 as pb
@@ -53,8 +53,12 @@ async def typed(desk: Desk, state: State, event: Typed) -> Plan | None:
             return None
         case "rejected":
             return await _rejected(desk, state)
-        case "timed_out" | "cancelled":
+        case "timed_out":
             return _nothing_typed(desk, state)
+        case "cancelled":
+            # Where zero is a digit this is what zero is elsewhere.
+            plan = handover.begin(desk, state.wants("human"))
+            return plan.having(guess=Guess("human", 1.0, "keypad"))
         case "unavailable":
             return handover.begin(desk, state.open()).opened_by(*desk.say("closed"))
 

@@ -102,6 +102,10 @@ class Desk:
         """What a card is called."""
         return speech.say_account(card.kind, card.ending, self.code)
 
+    def payee(self, payee: pb.Payee) -> str:
+        """What a payee is called where the name alone does not tell them apart."""
+        return speech.say_with_ending(payee.name, payee.ending, self.code)
+
     def either(self, things: Sequence[str]) -> str:
         """Things to choose from."""
         return speech.say_list(things, self.code, last="or")

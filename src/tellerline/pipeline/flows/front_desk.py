@@ -220,6 +220,10 @@ class FrontDesk(FrameProcessor):
         if turn.confirmed.is_set():
             self._do_before(plan)
         turn.plan = plan
+        if plan.state.language != self._call.language.code:
+            # The voice is the call's: it cannot be tried out on a turn that may go on.
+            await turn.confirmed.wait()
+            self._call.speak(plan.state.language, slowly=plan.state.slow)
         await self._voice(turn, plan, speculation=not turn.confirmed.is_set())
         await turn.confirmed.wait()
         # From here on an interruption stops the voice only.

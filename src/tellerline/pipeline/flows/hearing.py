@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tellerline import language
-from tellerline.pipeline.flows import choosing, courtesies, handover, reception
+from tellerline.pipeline.flows import choosing, courtesies, handover, preference, reception
 from tellerline.pipeline.flows.desk import Desk
 from tellerline.pipeline.flows.events import Guess, Key, Said
 from tellerline.pipeline.flows.plan import Plan, Record
@@ -51,6 +51,8 @@ def unrecorded(desk: Desk, state: State) -> Plan:
 
 async def _mean(desk: Desk, state: State, said: Said, doubted: Guess | None) -> Plan:
     intent = said.guess.intent
+    if state.flow == preference.FLOW and intent not in preference.BESIDE:
+        return await preference.go_on(desk, state, said)
     if intent in ANY_TIME and (plan := _any_time(desk, state, said)):
         return plan
     if state.flow != "open":
@@ -141,6 +143,6 @@ def _any_time(desk: Desk, state: State, said: Said) -> Plan | None:
 
 def in_language(desk: Desk, state: State, code: str) -> Plan:
     """Goes on in language `code`."""
-    state = replace(state, language=code)
+    state = replace(state, language=code, language_settled=True)
     desk = replace(desk, words=language.load(code))
     return courtesies.hello(desk, state)

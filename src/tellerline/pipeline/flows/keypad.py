@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tellerline.pipeline.flows import courtesies, handover, hearing, reception
+from tellerline.pipeline.flows import courtesies, handover, hearing, preference, reception, transfer
 from tellerline.pipeline.flows.desk import Desk
 from tellerline.pipeline.flows.events import Guess, Key, Said
 from tellerline.pipeline.flows.plan import Plan
@@ -26,11 +26,16 @@ MENU = {
 
 
 async def pressed(desk: Desk, state: State, key: Key) -> Plan:
-    """What to do about a key. Zero is a person at any moment but in an amount."""
+    """What to do about a key. Zero is a person at any moment; in an amount, a hash alone or two stars are."""
     if state.step in reception.WITH_THE_BANK:
         return Plan(state, desk.say("one_moment"))
+    if state.flow == preference.FLOW and key.digit != "0":
+        return await preference.go_on(desk, state, key)
     typing = state.flow == "transfer" and state.step == "amount"
-    if not typing:
+    if typing:
+        if transfer.gives_up(state, key):
+            return handover.begin(desk, state.wants("human")).having(guess=Guess("human", 1.0, "keypad"))
+    else:
         if key.digit == "0":
             return handover.begin(desk, state.wants("human")).having(guess=Guess("human", 1.0, "keypad"))
         if key.digit == "*":

@@ -34,6 +34,8 @@ class State:
     """
 
     language: str = "en"
+    # The caller has chosen it, or was asked about their own.
+    language_settled: bool = False
     flow: str = "open"
     step: str = ""
     slots: dict[str, Any] = field(default_factory=dict)

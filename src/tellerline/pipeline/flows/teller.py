@@ -24,6 +24,7 @@ from tellerline.pipeline.flows import (
     hearing,
     keypad,
     money,
+    preference,
     reception,
     stepping_down,
 )
@@ -207,6 +208,8 @@ class Teller:
         return Plan(replace(state, silences=state.silences + 1), (*desk.say("still_there"), *question))
 
     async def _unheard(self, desk: Desk, state: State, event: Unheard) -> Plan:
+        if state.flow == preference.FLOW:
+            return await preference.go_on(desk, state, event)
         phrase = desk.say("apology" if event.failed else "not_heard")
         state = replace(state, failures=state.failures + 1)
         if desk.bank is None and state.failures < stepping_down.FAILURES_LAST:
@@ -240,8 +243,10 @@ class Teller:
         plan = await authentication.typed(desk, state, event)
         if plan is not None:
             return plan
-        plan = await reception.go_for_goal(desk, authentication.known(state))
-        return plan.opened_by(*desk.say("thank_you"))
+        state = authentication.known(state)
+        if (question := await preference.asked(desk, state)) is not None:
+            return question
+        return (await reception.go_for_goal(desk, state)).opened_by(*desk.say("thank_you"))
 
     def _goal(self, event: Event) -> Goal:
         """What the caller was about when they were refused."""

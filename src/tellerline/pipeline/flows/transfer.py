@@ -52,13 +52,13 @@ async def go_on(desk: Desk, state: State, event: Said | Key) -> Plan | None:
         return await _typed_amount(desk, state, event)
     customer = await _customer(desk)
     if isinstance(event, Key):
-        meant = choosing.by_key(event, customer.payees)
+        meant = choosing.by_key(event, _offered(state, customer))
         return _next(desk, state, customer, {"payee_id": meant[0].payee_id}) if meant else None
     found = _heard(desk, event, customer)
     if not found and state.step == "payee" and event.guess.intent == "out_of_scope":
-        called = [payee.name for payee in customer.payees]
-        question = choosing.offer(desk, state, desk.say("payee_unknown"), called)
-        return desk.answer(replace(state, failures=state.failures + 1), ask=question)
+        question = choosing.offer(desk, state, desk.say("payee_unknown"), _called(desk, customer.payees))
+        state = replace(state.with_slots(offered=[]), failures=state.failures + 1)
+        return desk.answer(state, ask=question)
     if not found:
         return money.not_done(desk, state) if state.step == "confirm" else None
     return _next(desk, state, customer, found)
@@ -100,13 +100,27 @@ def _source(customer: _Customer, order: dict[str, Any]) -> str:
 
 def _ask_payee(desk: Desk, state: State, customer: _Customer, several: Sequence[str]) -> Plan:
     payees = [payee for payee in customer.payees if not several or payee.payee_id in several]
-    called = [payee.name for payee in payees]
-    state = state.at("transfer", "payee", **state.slots)
+    called = _called(desk, payees)
+    state = state.at("transfer", "payee", **{**state.slots, "offered": list(several)})
     if several:
         question = desk.say("which_payee", payees=desk.either(called))
         return desk.answer(state, ask=choosing.offer(desk, state, question, called))
     question = choosing.offer(desk, state, desk.say("ask_payee"), called)
     return desk.answer(state, desk.say("all_right"), ask=question)
+
+
+def _offered(state: State, customer: _Customer) -> list[pb.Payee]:
+    """The payees that were read out last, in the order their keys count in."""
+    offered = state.slots.get("offered")
+    return [payee for payee in customer.payees if not offered or payee.payee_id in offered]
+
+
+def _called(desk: Desk, payees: Sequence[pb.Payee]) -> list[str]:
+    """What payees are called: by name, and those that sound alike by the ending of their account as well."""
+    return [
+        desk.payee(payee) if len(names.which_payee(payee.name, desk.code, payees)) > 1 else payee.name
+        for payee in payees
+    ]
 
 
 def _heard(desk: Desk, said: Said, customer: _Customer) -> dict[str, Any]:
@@ -135,6 +149,12 @@ def _directions(desk: Desk, text: str, accounts: Sequence[pb.Account]) -> tuple[
         source[0].account_id if len(source) == 1 else "",
         target[0].account_id if len(target) == 1 else "",
     )
+
+
+def gives_up(state: State, key: Key) -> bool:
+    """Whether the caller does not want to type an amount: a hash with nothing typed, or two stars."""
+    typed = str(state.slots.get("typed", ""))
+    return (key.digit == "#" and not typed) or (key.digit == "*" and typed.endswith("*"))
 
 
 async def _typed_amount(desk: Desk, state: State, key: Key) -> Plan | None:

@@ -9,16 +9,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tellerline.breaker import Breaker, BreakerOpen
 from tellerline.errors import LanguageModelError, SynthesisError, TellerlineError
 from tellerline.monitoring import metrics
-from tellerline.pipeline.providers.ports import Chat, Clause, Question, Voice
+from tellerline.pipeline.providers.ports import Chat, Clause, Doubt, Question, Voice
 from tellerline.rpc import engine_pb2 as pb
-from tellerline.settings import ProviderKind
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,8 @@ _LAST_SECONDS = 10.0
 class Provider(Generic[_Port]):
     """One provider of one kind, for all calls."""
 
-    kind: ProviderKind
+    # Of settings.ProviderKind; "choosing" among intents is a language model's, behind a breaker of its own.
+    kind: str
     name: str
     port: _Port
     breaker: Breaker
@@ -124,6 +124,31 @@ async def answer(
     raise LanguageModelError("language model: nobody answered")
 
 
+async def choose(
+    line: Sequence[Provider[Chat]], doubt: Doubt, seconds: float, patience_seconds: float
+) -> str:
+    """The pick of the first that names one of the intents; "" when nobody has within `seconds`.
+
+    Whoever names another has answered, and is not asked to give way; the next one is asked all the same.
+    """
+    until = time.monotonic() + seconds
+    for place, provider in enumerate(line):
+        left = until - time.monotonic()
+        last = provider is line[-1]
+        # No more than its part of the time: the next one is to have some.
+        share = left if last else min(patience_seconds, left / (len(line) - place))
+        try:
+            async with provider.asked(last) as asked:
+                chosen = await _in_time(provider.port.choose(doubt, share), share)
+                asked.answer()
+        except Exception:
+            # Told by `asked`.
+            continue
+        if chosen:
+            return chosen
+    return ""
+
+
 async def speak(
     line: Sequence[Provider[Voice]], clause: Clause, patience_seconds: float
 ) -> AsyncGenerator[pb.SynthesizeReply, None]:
@@ -151,6 +176,14 @@ async def speak(
             if words and spoken >= len(words):
                 return
     raise SynthesisError("synthesis: nobody spoke")
+
+
+async def _in_time(answer: Awaitable[str], seconds: float) -> str:
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError as error:
+        raise Late(f"nothing came for {seconds:.1f} s") from error
 
 
 async def patiently(

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 from tellerline.errors import RecognitionError
 from tellerline.pipeline.engine import Engine
-from tellerline.pipeline.providers.ports import Clause, Hearing, Question, Speaker
+from tellerline.pipeline.providers.ports import Clause, Doubt, Hearing, Question, Speaker
 from tellerline.rpc import engine_pb2 as pb
 
 
@@ -28,6 +28,10 @@ class LocalChat:
         async with contextlib.aclosing(stream) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def choose(self, doubt: Doubt, seconds: float) -> str:
+        """As Chat.choose, under a grammar."""
+        return await self._engine.choose(doubt.asker.call_id, doubt.text, doubt.among, seconds)
 
 
 class LocalVoice:

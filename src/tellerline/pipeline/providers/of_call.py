@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 
 from tellerline.pipeline import engine
-from tellerline.pipeline.providers.ports import Clause, Question, Speaker
+from tellerline.pipeline.providers.ports import Clause, Doubt, Question, Speaker
 from tellerline.pipeline.providers.site import Providers, Strategy
 from tellerline.pipeline.providers.utterance import Utterance
 from tellerline.rpc import engine_pb2 as pb
@@ -35,6 +35,10 @@ class CallProviders:
     def answer(self, question: Question, seconds: float) -> AsyncGenerator[str, None]:
         """As Chat.answer, by whoever can."""
         return self._providers.answer(self._of(question.asker), question, seconds)
+
+    async def choose_intent(self, doubt: Doubt, seconds: float) -> str:
+        """The intent that the language model takes the words for, by whoever can; "" for none."""
+        return await self._providers.choose_intent(self._of(doubt.asker), doubt, seconds)
 
     def speak(self, clause: Clause) -> AsyncGenerator[pb.SynthesizeReply, None]:
         """As Voice.speak, by whoever can."""

@@ -16,13 +16,15 @@ from typing import Any
 import httpx
 
 from tellerline.errors import LanguageModelError
+from tellerline.pipeline import choice
 from tellerline.pipeline.providers.openai_server import why
-from tellerline.pipeline.providers.ports import Question
+from tellerline.pipeline.providers.ports import Doubt, Question
 from tellerline.session.redaction import redact
 from tellerline.settings import OpenAISettings
 
 # An event of a real server has some hundred bytes.
 _LINE_BYTES_MAX = 64 * 1024
+_PICK_CHARS_MAX = 1024
 
 
 class OpenAIChat:
@@ -34,8 +36,30 @@ class OpenAIChat:
 
     async def answer(self, question: Question, seconds: float) -> AsyncGenerator[str, None]:
         """As Chat.answer. What names cards, accounts and people does not leave the site."""
+        async with contextlib.aclosing(self._answer(self._body(question), seconds)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def choose(self, doubt: Doubt, seconds: float) -> str:
+        """As Chat.choose, under a schema the server may or may not hold to. Words leave as in `answer`."""
+        text = redact(doubt.text, doubt.asker.words.code)
+        schema = {"name": "intent", "strict": True, "schema": choice.schema(doubt.among)}
+        body = {
+            **self._asking(choice.TOKENS),
+            "messages": [{"role": "user", "content": choice.question(text, doubt.among)}],
+            "response_format": {"type": "json_schema", "json_schema": schema},
+        }
+        said = ""
+        async with contextlib.aclosing(self._answer(body, seconds)) as pieces:
+            async for piece in pieces:
+                said += piece
+                if len(said) > _PICK_CHARS_MAX:
+                    break
+        return choice.picked(said, doubt.among)
+
+    async def _answer(self, body: dict[str, Any], seconds: float) -> AsyncGenerator[str, None]:
         until = time.monotonic() + seconds
-        pieces = self._pieces(question)
+        pieces = self._pieces(body)
         said = False
         try:
             while True:
@@ -54,8 +78,8 @@ class OpenAIChat:
         if not said:
             raise LanguageModelError("openai: an answer without a word")
 
-    async def _pieces(self, question: Question) -> AsyncGenerator[str, None]:
-        request = self._client.build_request("POST", "/chat/completions", json=self._body(question))
+    async def _pieces(self, body: dict[str, Any]) -> AsyncGenerator[str, None]:
+        request = self._client.build_request("POST", "/chat/completions", json=body)
         response = await self._client.send(request, stream=True)
         try:
             if response.status_code != 200:
@@ -82,11 +106,13 @@ class OpenAIChat:
             messages.append({"role": "assistant", "content": bot})
         for message in question.messages:
             messages.append({"role": message.role, "content": redact(message.content, words.code)})
+        return {**self._asking(question.max_tokens), "messages": messages}
+
+    def _asking(self, max_tokens: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._settings.chat_model,
-            "messages": messages,
             "stream": True,
-            "max_completion_tokens": question.max_tokens,
+            "max_completion_tokens": max_tokens,
         }
         if self._settings.temperature is not None:
             body["temperature"] = self._settings.temperature

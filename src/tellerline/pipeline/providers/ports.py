@@ -29,6 +29,15 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """A caller's words, and the intents they may mean."""
+
+    asker: Speaker
+    text: str
+    among: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Clause:
     """Something to say; `speed` 1.0 is the voice's own pace."""
 
@@ -46,6 +55,12 @@ class Chat(Protocol):
         """The answer, piece by piece; closing the iterator stops the model.
 
         Raises LanguageModelError when it fails, or `seconds` have passed.
+        """
+
+    async def choose(self, doubt: Doubt, seconds: float) -> str:
+        """The intent of `doubt.among` it takes the words for; "" where it names another.
+
+        Raises LanguageModelError.
         """
 
 

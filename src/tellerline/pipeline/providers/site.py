@@ -11,7 +11,7 @@ from typing import Any, get_args
 import httpx
 
 from tellerline.breaker import Breaker
-from tellerline.errors import SettingsError
+from tellerline.errors import LanguageModelError, SettingsError
 from tellerline.monitoring import metrics
 from tellerline.pipeline import engine
 from tellerline.pipeline.providers import chain, openai_server
@@ -21,7 +21,7 @@ from tellerline.pipeline.providers.kept import KeepingVoice
 from tellerline.pipeline.providers.local import LocalChat, LocalRecogniser, LocalVoice
 from tellerline.pipeline.providers.openai_chat import OpenAIChat
 from tellerline.pipeline.providers.openai_transcription import OpenAIRecogniser
-from tellerline.pipeline.providers.ports import Chat, Clause, Question, Recogniser, Speaker, Voice
+from tellerline.pipeline.providers.ports import Chat, Clause, Doubt, Question, Recogniser, Speaker, Voice
 from tellerline.pipeline.providers.utterance import Utterance
 from tellerline.rpc import engine_pb2 as pb
 from tellerline.settings import ProviderKind, ProvidersSettings
@@ -56,6 +56,8 @@ class Providers:
         self.strategy = Strategy(settings.recognition, settings.language_model, settings.synthesis)
         self._client: httpx.AsyncClient | None = None
         self._chats: dict[str, Provider[Chat]] = {}
+        # The same models: a server that knows no schemas may answer questions all the same.
+        self._choosers: dict[str, Provider[Chat]] = {}
         self._recognisers: dict[str, Provider[Recogniser]] = {}
         self._voices: dict[str, Provider[Voice]] = {}
         self._engine = local
@@ -114,6 +116,16 @@ class Providers:
         line = [self._chats[name] for name in strategy.language_model]
         return chain.answer(line, question, seconds, self.settings.patience_seconds)
 
+    async def choose_intent(self, strategy: Strategy, doubt: Doubt, seconds: float) -> str:
+        """The intent that the language model takes the words for, by whoever can; "" for none."""
+        if strategy.language_model == ("local",):
+            try:
+                return await self._chats["local"].port.choose(doubt, seconds)
+            except LanguageModelError:
+                return ""
+        line = [self._choosers[name] for name in strategy.language_model]
+        return await chain.choose(line, doubt, seconds, self.settings.patience_seconds)
+
     def speak(self, strategy: Strategy, clause: Clause) -> AsyncGenerator[pb.SynthesizeReply, None]:
         """As Voice.speak, by whoever can."""
         if strategy.synthesis == ("local",):
@@ -144,12 +156,13 @@ class Providers:
     ) -> None:
         if chat is not None:
             self._chats[name] = self._provider("language_model", name, chat)
+            self._choosers[name] = self._provider("choosing", name, chat)
         if recogniser is not None:
             self._recognisers[name] = self._provider("recognition", name, recogniser)
         if voice is not None:
             self._voices[name] = self._provider("synthesis", name, voice)
 
-    def _provider(self, kind: ProviderKind, name: str, port: Any) -> Provider[Any]:
+    def _provider(self, kind: str, name: str, port: Any) -> Provider[Any]:
         breaker = Breaker(
             f"{kind} by {name}",
             self.settings.breaker_failures,
