@@ -77,9 +77,11 @@ async def _ask_one(service: ServiceAddresses) -> Answer:
 
 def _well(answer: Answer) -> bool:
     reply, _ = answer
-    return reply is not None and all(
-        one.breaker == "closed" and not one.money_closed for one in (reply, *reply.instances)
-    )
+    return reply is not None and _serves(reply) and all(map(_serves, reply.instances))
+
+
+def _serves(one: pb.BankStatusReply | pb.InstanceStatus) -> bool:
+    return one.breaker == "closed" and not one.money_closed
 
 
 def _told(answers: dict[str, Answer]) -> list[str]:

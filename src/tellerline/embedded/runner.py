@@ -33,16 +33,17 @@ def runner() -> Runner:
     dies_with_us = ("setpriv", "--pdeathsig", "INT")
     if os.geteuid() != 0:
         return Runner(dies_with_us, os.geteuid(), os.getegid())
-    if may_have_a_namespace():
-        namespace = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-        return Runner((*namespace, *dies_with_us), 0, 0)
     try:
+        # A user that exists: initdb looks itself up, and a fresh Debian has none with the number 1000.
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise DatastoreError(
-            "PostgreSQL does not run as root, this system forbids user namespaces and knows no user "
-            '"nobody"; start Tellerline as another user'
+            'PostgreSQL does not run as root, and this system knows no user "nobody"; start Tellerline as '
+            "another user"
         ) from error
+    if may_have_a_namespace():
+        mapped = (f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+        return Runner(("unshare", "--user", *mapped, *dies_with_us), 0, 0)
     setpriv = (
         "setpriv",
         f"--reuid={nobody.pw_uid}",
