@@ -1,0 +1,159 @@
+"""An appliance on booted hosts: its inventory, runs of ansible-playbook, and robot calls into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hosts import CONTROL, ROOT, Host, HostsError, Site
+
+# The robot dials from the control side, and people are reached there: to the site it is the carrier.
+TRUNK = str(CONTROL)
+COLLEAGUE_PORT = 5090
+COLLEAGUE = f"sip:colleague@{TRUNK}:{COLLEAGUE_PORT}"
+_RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+_CHANGED = re.compile(r"^TASK \[(.*)\].*?(?=^TASK|^PLAY|^RUNNING|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def ansible_playbook() -> str | None:
+    """The command, of this project's own set-up (`make ansible`) or of the machine."""
+    own = ROOT / ".venv-ansible" / "bin" / "ansible-playbook"
+    given = os.environ.get("ANSIBLE_PLAYBOOK")
+    return given or (str(own) if own.exists() else shutil.which("ansible-playbook"))
+
+
+def bundle() -> Path | None:
+    """The bundle to install from: $TELLERLINE_BUNDLE, or the one `make bundle` left."""
+    given = os.environ.get("TELLERLINE_BUNDLE")
+    found = [Path(given)] if given else sorted((ROOT / "var" / "bundle").glob("tellerline-*"))
+    whole = [path for path in found if (path / "MANIFEST.sha256").exists()]
+    return whole[-1] if whole else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run of a playbook."""
+
+    status: int
+    output: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Host → ok, changed, unreachable, failed."""
+        names = ("ok", "changed", "unreachable", "failed")
+        return {
+            host: dict(zip(names, map(int, counts), strict=True))
+            for host, *counts in _RECAP.findall(self.output)
+        }
+
+    @property
+    def changed(self) -> int:
+        return sum(counts["changed"] for counts in self.recap.values())
+
+    @property
+    def changes(self) -> list[str]:
+        """The tasks that changed something: what to look at when none should have."""
+        return [
+            found[1] for found in _CHANGED.finditer(self.output) if re.search(r"^changed: ", found[0], re.M)
+        ]
+
+
+class Appliance:
+    """A site's hosts with the inventory of one of the examples, made to fit them."""
+
+    def __init__(self, site: Site, example: str, variables: Mapping[str, Any] | None = None) -> None:
+        self.site = site
+        self.folder = site.folder / "inventory"
+        self.log = site.folder / "ansible.log"
+        if not self.folder.exists():
+            shutil.copytree(ROOT / "inventory" / example, self.folder)
+            self._write_variables(variables or {})
+
+    def host(self, name: str) -> Host:
+        return self.site.host(name)
+
+    def start_play(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
+        """Starts a playbook on the control side; its output is in the pipe."""
+        command = ansible_playbook()
+        assert command is not None
+        inventories = ("inventory/hosts.yml", str(self.folder), str(self.site.inventory))
+        given = [word for inventory in inventories for word in ("-i", inventory)]
+        return subprocess.Popen(
+            self.site.command(command, *given, playbook, *arguments),
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def play(self, playbook: str, *arguments: str, check: bool = True) -> Run:
+        """Runs a playbook to its end; raises HostsError with its last words when it fails."""
+        began = time.monotonic()
+        running = self.start_play(playbook, *arguments)
+        output, _ = running.communicate()
+        run = Run(running.returncode, output, time.monotonic() - began)
+        with self.log.open("a") as log:
+            log.write(f"==== {playbook} {' '.join(arguments)}: {run.status}, {run.seconds:.0f} s\n{output}\n")
+        if check and run.status:
+            raise HostsError(f"{playbook} ended with {run.status}:\n{output[-8000:]}")
+        return run
+
+    def call(self, scenario: str, to: str, *, check: bool = True, out: Path | None = None) -> dict[str, Any]:
+        """A robot's call from the trunk: what happened, as `tellerline call --json` says it."""
+        out = out or self.site.folder / "calls" / f"{time.time_ns()}"
+        models = os.environ.get("TELLERLINE_MODELS", str(ROOT / "var" / "models"))
+        given = (scenario, "--to", to, "--models", models, "--out", str(out))
+        done = self.site.run(sys.executable, "-m", "tellerline", "call", *given, check=False)
+        if check and done.returncode:
+            raise HostsError(f"the call did not hold:\n{done.stdout}{done.stderr}")
+        report: dict[str, Any] = json.loads((out / "call.json").read_text())
+        return report
+
+    def colleague(self) -> subprocess.Popen[bytes]:
+        """The person whom callers are handed to; ends with its process."""
+        given = ("--host", TRUNK, "--port", str(COLLEAGUE_PORT))
+        return subprocess.Popen(
+            self.site.command(sys.executable, "-m", "tellerline.robot.colleague", *given),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _write_variables(self, variables: Mapping[str, Any]) -> None:
+        everywhere = self.folder / "group_vars" / "all"
+        made = bundle()
+        site: dict[str, Any] = {
+            "tellerline_trunks": [
+                {"name": "carrier", "addresses": [TRUNK], "tls": False, "srtp": False, "calls": 24}
+            ],
+            "tellerline_transfer_target": COLLEAGUE,
+        }
+        if made is not None:
+            site["tellerline_bundle"] = str(made)
+            site["tellerline_bundle_key"] = (made / "minisign.pub").read_text().splitlines()[1]
+        # "z": read after the example's own files.
+        (everywhere / "z_tests.yml").write_text(yaml.safe_dump({**site, **variables}))
+        names = ("audit_key", "recording_key", "bank_token", "db_owner_password", "db_session_password")
+        more = ("db_banking_password", "redis_session_password", "redis_banking_password")
+        vault = {f"vault_{name}": secrets.token_hex(32) for name in (*names, *more, "redis_admin_password")}
+        with (everywhere / "vault.yml").open("w", opener=_private) as file:
+            yaml.safe_dump(vault, file)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
