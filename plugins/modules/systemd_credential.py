@@ -14,13 +14,13 @@ DOCUMENTATION = r"""
 module: systemd_credential
 short_description: Keep a secret as an encrypted systemd credential
 description:
-  - Encrypts I(secret) with C(systemd-creds) on the host that is to use it (its TPM, or its own key), since nothing
-    encrypted elsewhere could be opened there. The secret travels in the module's arguments over SSH and reaches
-    C(systemd-creds) through a pipe, so that it is in no command line, environment or file in clear.
+  - Encrypts I(secret) with C(systemd-creds) on the host that is to use it (its TPM, or its own key), since
+    nothing encrypted elsewhere could be opened there. The secret travels in the module's arguments over SSH
+    and reaches C(systemd-creds) through a pipe: it is in no command line, environment or file in clear.
   - What is there already is opened and compared, so that a second run changes nothing.
 options:
   name:
-    description: Name of the credential, as in C(LoadCredentialEncrypted=). It is sealed in, another name does not open it.
+    description: Name of the credential, as in C(LoadCredentialEncrypted=); under another it does not open.
     required: true
     type: str
   path:
