@@ -16,7 +16,7 @@ SHELL := /bin/bash
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- what people run
 
@@ -41,6 +41,11 @@ bench: setup models ## measure latency, barge-in, crashes, media, memory and wor
 .PHONY: test
 test: setup-test test-models lint ## run every check: lint, types, unit, integration and call tests
 	$(BIN)/python -m pytest -v
+
+.PHONY: test-appliance
+test-appliance: setup-test test-models ## install on booted Debian hosts, call them and break them; long, needs root
+	PYTHON=$(PYTHON) scripts/machine hosts
+	$(BIN)/python -m pytest -v -m appliance tests/appliance
 
 # ---- what developers run
 

@@ -5,7 +5,8 @@ A *site* is one process, its keeper: the first process of a PID namespace that a
 and mount namespaces. Bridge, machines, their mounts and whatever runs in them live in those namespaces and in
 no other, so when the keeper ends, however it ends, the kernel removes all of it. What stays is a folder below
 var/hosts/sites, and `down` removes that too. There is no route out because there is nothing to route to: the
-bridge is the only link of the site's network.
+bridge is the only link of the site's network. Hosts have a gateway and a name server all the same, so that
+whatever tries to leave is seen on the bridge (`capture`), where the gateway refuses it.
 
 The control side (ansible-playbook, the robot, a capture) is any process in the site's network: `run` starts
 it there, with the bridge's own address. Debian's packages are fetched once, on the outside, into an image
@@ -331,7 +332,10 @@ class Site:
         # Its number in the PID namespace it is the first of is 1; here it is what its parent has for a child.
         (child,) = _children_of(started.pid)
         (self.folder / "keeper.pid").write_text(str(child))
+        # A host's way out leads here and ends here: refused at once, and seen by a capture.
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv4.ip_forward=1")
         for line in (
+            "route add unreachable default",
             f"link add {BRIDGE} type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
             f"address add {CONTROL}/{NETWORK.prefixlen} dev {BRIDGE}",
             "link set lo up",
@@ -415,6 +419,10 @@ class Site:
                 start_new_session=True,
             )
 
+    def capture(self) -> Capture:
+        """Records every packet on the bridge from now on."""
+        return Capture(self, self.folder / "capture.pcap")
+
     def _make(self, host: Host) -> None:
         if not host.name.isalnum() or len(host.name) > 12:
             # "vb-" and the name are the bridge port's name, of 15 characters at most.
@@ -430,9 +438,11 @@ class Site:
             _like(base, upper, path)
         (upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
         (upper / "etc/hostname").write_text(f"{host.name}\n")
+        # One of RFC 5737's addresses, which are nobody's: what asks for a name shows.
+        (upper / "etc/resolv.conf").write_text("nameserver 192.0.2.53\noptions timeout:1 attempts:1\n")
         (upper / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n")
         (upper / "etc/systemd/network/10-site.network").write_text(
-            f"[Match]\nName=host0\n[Network]\nAddress={address}/{NETWORK.prefixlen}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+            f"[Match]\nName=host0\n[Network]\nAddress={address}/{NETWORK.prefixlen}\nGateway={CONTROL}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
         )
         keys = upper / "root/.ssh/authorized_keys"
         keys.write_text((self.folder / "key.pub").read_text())
@@ -477,6 +487,37 @@ class Site:
             for folder, _, _ in os.walk(top, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
+
+
+class Capture:
+    """Every packet on a site's bridge, by tcpdump."""
+
+    def __init__(self, site: Site, file: Path) -> None:
+        self._site, self._file = site, file
+        log = file.with_suffix(".log")
+        with log.open("w") as output:
+            # 256 bytes a packet: headers, and enough to see a plain name or digit by.
+            self._tcpdump = subprocess.Popen(
+                site.command("tcpdump", "-i", BRIDGE, "-n", "-U", "-s", "256", "-w", str(file)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        wait_for(lambda: "listening on" in log.read_text(), "tcpdump to listen", 30)
+
+    def stop(self) -> None:
+        self._tcpdump.send_signal(signal.SIGINT)
+        self._tcpdump.wait()
+
+    def packets(self, expression: str = "") -> list[str]:
+        """What tcpdump prints of those that the expression (pcap-filter(7)) matches."""
+        done = self._site.run("tcpdump", "-nn", "-r", str(self._file), *([expression] if expression else []))
+        return done.stdout.splitlines()
+
+    def strays(self) -> list[str]:
+        """Packets that were not between the site's own addresses, nor for the link only (VRRP, IGMP)."""
+        inside = f"(src net {NETWORK} and (dst net {NETWORK} or dst net 224.0.0.0/24))"
+        return self.packets(f"not arp and not {inside}")
 
 
 def keep(site: Site) -> None:

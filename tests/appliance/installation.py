@@ -70,6 +70,68 @@ class Run:
         ]
 
 
+@dataclass(frozen=True)
+class Call:
+    """One caller's call when it was over. Times are CLOCK_MONOTONIC nanoseconds."""
+
+    status: int
+    invited_ns: int
+    answered_ns: int
+    ended_ns: int
+    # "caller" (as planned), "bot", "robot" (time limit), "" (never answered).
+    ended_by: str
+    sip_call_id: str
+    packets: int
+    last_packet_ns: int
+    lost: int
+    # Where no packet came for longer than 60 ms: since when, and how many milliseconds.
+    gaps: list[tuple[int, float]]
+
+    @property
+    def longest_gap_ms(self) -> float:
+        return max((ms for _, ms in self.gaps), default=0.0)
+
+
+class Callers:
+    """Calls in progress."""
+
+    def __init__(self, command: list[str], calls: int) -> None:
+        self._running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._over: dict[int, Call] = {}
+        settled: set[int] = set()
+        while len(settled) < calls:
+            event = self._next()
+            if event is None:
+                raise HostsError(f"the callers ended early: {self._errors()}")
+            if event["event"] in ("answered", "ended", "over"):
+                settled.add(event["call"])
+
+    def finish(self) -> list[Call]:
+        """Waits until the callers have hung up."""
+        while self._next() is not None:
+            pass
+        if self._running.wait():
+            raise HostsError(f"the callers failed: {self._errors()}")
+        return [self._over[number] for number in sorted(self._over)]
+
+    def _next(self) -> dict[str, Any] | None:
+        assert self._running.stdout is not None
+        line = self._running.stdout.readline()
+        if not line:
+            return None
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "over":
+            told = {name: event[name] for name in Call.__dataclass_fields__}
+            self._over[event["call"]] = Call(**told)
+        return event
+
+    def _errors(self) -> str:
+        assert self._running.stderr is not None
+        return self._running.stderr.read()[-4000:]
+
+
 class Appliance:
     """A site's hosts with the inventory of one of the examples, made to fit them."""
 
@@ -123,6 +185,12 @@ class Appliance:
             raise HostsError(f"the call did not hold:\n{done.stdout}{done.stderr}")
         report: dict[str, Any] = json.loads((out / "call.json").read_text())
         return report
+
+    def callers(self, to: str, calls: int = 1, seconds: float = 30, apart_ms: int = 400) -> Callers:
+        """Callers who stay on the line for so long; all are answered, or have been refused, at the return."""
+        given = ("--calls", str(calls), "--seconds", str(seconds), "--apart-ms", str(apart_ms))
+        script = str(Path(__file__).with_name("callers.py"))
+        return Callers(self.site.command(sys.executable, script, to, *given), calls)
 
     def colleague(self) -> subprocess.Popen[bytes]:
         """The person whom callers are handed to; ends with its process."""

@@ -33,14 +33,20 @@ def test_hosts_reach_each_other_and_the_control_side(pair: tuple[Host, Host]) ->
     two.site.run("ssh", "-F", str(two.site.ssh_config), "two", "true")
 
 
-def test_there_is_no_way_out(pair: tuple[Host, Host]) -> None:
-    one, _ = pair
-    routes = one.ssh("ip route").stdout
-    assert "default" not in routes and "10.77.0.0/24" in routes
-    outside = one.ssh("timeout 5 bash -c 'exec 3<>/dev/tcp/192.0.2.1/80'", check=False)
-    assert "Network is unreachable" in outside.stderr
-    # The control side has none either: installing needs nothing from outside.
-    assert "default" not in one.site.run("ip", "route").stdout
+def test_there_is_no_way_out_and_who_tries_is_seen(pair: tuple[Host, Host]) -> None:
+    one, two = pair
+    capture = one.site.capture()
+    one.ssh(f"timeout 5 bash -c 'exec 3<>/dev/tcp/{two.address}/22'")
+    refused = one.ssh("timeout 5 bash -c 'exec 3<>/dev/tcp/198.51.100.1/80'", check=False)
+    one.ssh("getent hosts example.com", check=False)
+    capture.stop()
+    assert "No route to host" in refused.stderr
+    strays = capture.strays()
+    assert any("> 198.51.100.1.80" in packet for packet in strays), strays
+    assert any("> 192.0.2.53.53" in packet and "example.com" in packet for packet in strays), strays
+    assert not any(f"{two.address}.22" in packet for packet in strays)
+    # The control side has no way out either: installing needs nothing from outside.
+    assert one.site.run("ip", "route", "show", "default").stdout.startswith("unreachable default")
 
 
 def test_a_host_reboots_and_loses_power_and_comes_back_with_its_files(pair: tuple[Host, Host]) -> None:
