@@ -17,10 +17,11 @@ from tellerline.engine import audio
 from tellerline.engine.asr.port import Recognizer
 from tellerline.engine.llm.port import LanguageModel, Message, Prompt, Sampling
 from tellerline.engine.manifest import KnownAnswer
-from tellerline.engine.models import Models
+from tellerline.engine.models import LOAD_SECONDS, Models
 from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
+from tellerline.monitoring import notify
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ _REMEDY = "check the unit's sandbox (MemoryDenyWriteExecute must be off) and `te
 async def run(models: Models) -> None:
     """Tests every model. Raises ModelError naming the model, what it should have answered, and what to do."""
     started = time.perf_counter()
+    notify.status("asking every model what it must know")
+    notify.more_time(LOAD_SECONDS)
     for name in models.voices.keys() - {""}:
         await _speaks(name, models.voices[name], _known(models, name))
     for code, voice in models.voices_by_language.items():

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from typing import Any
 
 from tellerline.settings import Monitoring
@@ -22,6 +23,26 @@ def notify(state: str) -> None:
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         sock.sendto(state.encode(), address)
+
+
+def status(line: str) -> None:
+    """Shows `line` in `systemctl status`."""
+    notify(f"STATUS={line}")
+
+
+def more_time(seconds: float) -> None:
+    """Has the service manager wait so long for the next word from now on, in a start or a stop.
+
+    Called where work was done, never by a timer: a start that hangs must end (sd_notify(3),
+    EXTEND_TIMEOUT_USEC; it never shortens TimeoutStartSec or TimeoutStopSec).
+    """
+    notify(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
+
+def reloading() -> None:
+    """Settings are being read again; READY=1 ends it."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
 
 def set_up_logging(settings: Monitoring, daemon: str) -> None:
