@@ -51,6 +51,9 @@ PACKAGES = ("systemd-sysv", "dbus", "openssh-server", "python3", "sudo", "iprout
 _BOOT_SECONDS = 120
 _STOP_SECONDS = 90
 
+# Processes that are to outlive whoever started them; kept, or Python warns of each that it forgets.
+_left_running: list[subprocess.Popen[bytes]] = []
+
 
 class HostsError(Exception):
     """A site or host could not be made, with the reason."""
@@ -322,6 +325,8 @@ class Site:
                 start_new_session=True,
             )
 
+        _left_running.append(started)
+
         def kept() -> bool:
             if started.poll() is not None:
                 raise HostsError(f"the site did not start:\n{_tail(self.folder / 'keeper.log')}")
@@ -411,13 +416,14 @@ class Site:
     def start(self, *command: str, output: Path) -> None:
         """Starts a command in all of the site's namespaces, and leaves it to itself."""
         with output.open("a") as log:
-            subprocess.Popen(
+            started = subprocess.Popen(
                 ["nsenter", f"--target={self.keeper}", "--net", "--mount", "--pid", "--", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        _left_running.append(started)
 
     def capture(self) -> Capture:
         """Records every packet on the bridge from now on."""

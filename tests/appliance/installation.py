@@ -95,7 +95,8 @@ class Call:
 class Callers:
     """Calls in progress."""
 
-    def __init__(self, command: list[str], calls: int) -> None:
+    def __init__(self, appliance: Appliance, command: list[str], calls: int) -> None:
+        self._appliance = appliance
         self._running = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -125,6 +126,7 @@ class Callers:
         if event["event"] == "over":
             told = {name: event[name] for name in Call.__dataclass_fields__}
             self._over[event["call"]] = Call(**told)
+            self._appliance.calls_answered += told["answered_ns"] > 0
         return event
 
     def _errors(self) -> str:
@@ -139,12 +141,47 @@ class Appliance:
         self.site = site
         self.folder = site.folder / "inventory"
         self.log = site.folder / "ansible.log"
+        # Calls answered so far, each of which must leave one record.
+        self.calls_answered = 0
         if not self.folder.exists():
             shutil.copytree(ROOT / "inventory" / example, self.folder)
             self._write_variables(variables or {})
+            if not self.edge:
+                self._without_edge()
 
     def host(self, name: str) -> Host:
         return self.site.host(name)
+
+    @property
+    def edge(self) -> bool:
+        """Whether calls come through OpenSIPS: a bundle may be without it. Then they go straight to lanes."""
+        made = bundle()
+        return made is not None and any((made / "debs").rglob("opensips_*.deb"))
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Every secret of the site, by its name in the vault."""
+        found: dict[str, str] = yaml.safe_load((self.folder / "group_vars" / "all" / "vault.yml").read_text())
+        return found
+
+    def number(self, edge: str) -> str:
+        """What callers dial: the edge host's, or a lane's on the same host where there is no edge."""
+        return f"sip:1000@{self.host(edge).address}:5060" if self.edge else self.lane(edge, 0)
+
+    def lane(self, host: str, lane: int, gpu: int = 0) -> str:
+        """A lane, dialled past the edge."""
+        return f"sip:1000@{self.host(host).address}:{5070 + 16 * gpu + lane}"
+
+    def records(self, data: str) -> tuple[int, int]:
+        """Calls in the database, and how many of them are still open."""
+        query = "select count(*), count(*) filter (where state = 'open') from session.call"
+        shown = self.host(data).ssh(f"sudo -u postgres psql -At -F ' ' tellerline -c \"{query}\"").stdout
+        everything, still_open = shown.split()
+        return int(everything), int(still_open)
+
+    def answers(self, to: str) -> bool:
+        """Whether a call that is hung up at once is answered."""
+        return self.callers(to, seconds=1).finish()[0].status == 200
 
     def start_play(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
         """Starts a playbook on the control side; its output is in the pipe."""
@@ -184,13 +221,14 @@ class Appliance:
         if check and done.returncode:
             raise HostsError(f"the call did not hold:\n{done.stdout}{done.stderr}")
         report: dict[str, Any] = json.loads((out / "call.json").read_text())
+        self.calls_answered += report["status"] == 200
         return report
 
     def callers(self, to: str, calls: int = 1, seconds: float = 30, apart_ms: int = 400) -> Callers:
         """Callers who stay on the line for so long; all are answered, or have been refused, at the return."""
         given = ("--calls", str(calls), "--seconds", str(seconds), "--apart-ms", str(apart_ms))
         script = str(Path(__file__).with_name("callers.py"))
-        return Callers(self.site.command(sys.executable, script, to, *given), calls)
+        return Callers(self, self.site.command(sys.executable, script, to, *given), calls)
 
     def colleague(self) -> subprocess.Popen[bytes]:
         """The person whom callers are handed to; ends with its process."""
@@ -221,6 +259,12 @@ class Appliance:
         vault = {f"vault_{name}": secrets.token_hex(32) for name in (*names, *more, "redis_admin_password")}
         with (everywhere / "vault.yml").open("w", opener=_private) as file:
             yaml.safe_dump(vault, file)
+
+    def _without_edge(self) -> None:
+        hosts = self.folder / "hosts.yml"
+        groups = yaml.safe_load(hosts.read_text())
+        groups["all"]["children"]["edge"] = {"hosts": {}}
+        hosts.write_text(yaml.safe_dump(groups))
 
 
 def _private(path: str, flags: int) -> int:

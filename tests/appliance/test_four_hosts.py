@@ -1,0 +1,126 @@
+"""An edge, two hosts of three lanes each, and the data beside them: spreading calls, and losing a host."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hosts import Host, wait_for
+from installation import Appliance, Run
+
+_LANES = 3
+# A caller whom a dead host's silence reached first hears the next host by then.
+_NEXT_CALL_MS = 2500
+
+
+def inventory() -> dict[str, Any]:
+    """Groups for four hosts; the processors stand in for GPUs."""
+    children = {
+        "edge": {"hosts": {"edge1": None}},
+        "gpu": {"hosts": {"gpu1": None, "gpu2": None}},
+        "data": {"hosts": {"data1": None}},
+        "sandbox_bank": {"hosts": {"data1": None}},
+    }
+    return {"all": {"children": children}}
+
+
+@pytest.fixture(scope="module")
+def bank(appliance: Callable[..., Appliance]) -> Appliance:
+    made = appliance(
+        "example-bank",
+        "edge1",
+        "gpu1",
+        "gpu2",
+        "data1",
+        tellerline_gpus=["cpu"],
+        tellerline_lanes=_LANES,
+        tellerline_virtual_address="",
+    )
+    if not made.edge:
+        pytest.skip("no OpenSIPS in the bundle: nothing to spread calls with")
+    (made.folder / "hosts.yml").write_text(yaml.safe_dump(inventory()))
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(bank: Appliance) -> Run:
+    return bank.play("site.yml")
+
+
+def test_calls_are_spread_over_hosts_and_lanes(bank: Appliance, installed: Run) -> None:
+    callers = bank.callers(bank.number("edge1"), calls=6, seconds=20)
+    lanes = Counter[str]()
+    for name in ("gpu1", "gpu2"):
+        for lane in range(_LANES):
+            lanes[f"{name} {lane}"] = live_calls(bank.host(name), lane)
+    calls = callers.finish()
+    assert [call.status for call in calls] == [200] * 6
+    assert set(lanes.values()) == {1}, lanes
+
+
+def test_a_host_that_dies_costs_its_own_calls_and_the_next_caller_hardly_waits(
+    bank: Appliance, installed: Run
+) -> None:
+    gpu1 = bank.host("gpu1")
+    callers = bank.callers(bank.number("edge1"), calls=4, seconds=40)
+    lost = sum(live_calls(gpu1, lane) for lane in range(_LANES))
+    assert 0 < lost < 4
+    killed_ns = time.monotonic_ns()
+    gpu1.kill()
+    after = bank.callers(bank.number("edge1"), calls=2, seconds=5, apart_ms=100).finish()
+    for call in after:
+        assert call.status == 200
+        assert (call.answered_ns - call.invited_ns) / 1e6 <= _NEXT_CALL_MS
+    calls = callers.finish()
+    survived = [
+        call for call in calls if call.ended_by == "caller" and call.last_packet_ns > killed_ns + 10**10
+    ]
+    assert len(survived) == 4 - lost
+    for call in survived:
+        assert call.longest_gap_ms <= 200, call.gaps
+    wait_for(lambda: load(bank.host("edge1")) == 0, "the edge's load to return to 0", 60)
+    gpu1.start()
+    wait_for(lambda: bank.answers(bank.lane("gpu1", 0)), "the dead host's lane to answer again", 180)
+
+
+def test_without_the_data_host_calls_are_answered_and_money_is_closed(
+    bank: Appliance, installed: Run
+) -> None:
+    data1 = bank.host("data1")
+    data1.link("down")
+    try:
+        report = bank.call("first_call", bank.number("edge1"))
+        assert report["passed"]
+        # A customer cannot be authenticated, so nothing is told and nothing is moved: a person takes over.
+        asked = bank.call("bank_call", bank.number("edge1"), check=False)
+        assert asked["status"] == 200 and not asked["passed"]
+    finally:
+        data1.link("up")
+    wait_for(lambda: bank.call("bank_call", bank.number("edge1"), check=False)["passed"], "the bank", 180)
+
+
+def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> None:
+    """Also those of the dead host, and of the time without a database: spooled, and told when it was back."""
+    answered = bank.calls_answered
+    assert answered > 10
+    # Only calls with a record on the truth's side count; "lost" is what the dead host's may be.
+    wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
+
+
+def live_calls(host: Host, lane: int) -> int:
+    """Calls on a lane, by the lane's own count."""
+    read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+    shown = host.ssh("python3", "-c", read, f"http://{host.address}:{9500 + lane}/metrics").stdout
+    (line,) = (line for line in shown.splitlines() if line.startswith("tellerline_connector_calls{"))
+    return int(float(line.split()[-1]))
+
+
+def load(edge: Host) -> int:
+    """Calls that the edge counts on all its lanes together."""
+    listed = edge.ssh("opensips-cli -x mi lb_list").stdout
+    return sum(int(found) for found in re.findall(r'"load": *(\d+)', listed))

@@ -1,0 +1,165 @@
+"""One bare server: one command, and it answers the phone; the same command again changes nothing.
+
+The tests are one story, told in order, on one host; the later ones break what the first one made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hosts import Capture, Host, wait_for
+from installation import Appliance, Run
+
+# One run from a minimal Debian to a working phone, on two cores.
+_INSTALL_SECONDS = 12 * 60
+_LANES = 2
+
+
+@pytest.fixture(scope="module")
+def server(appliance: Callable[..., Appliance]) -> Appliance:
+    return appliance("single-server", "teller1", tellerline_gpus=["cpu"], tellerline_lanes=_LANES)
+
+
+@pytest.fixture(scope="module")
+def teller1(server: Appliance) -> Host:
+    return server.host("teller1")
+
+
+@pytest.fixture(scope="module")
+def capture(server: Appliance) -> Iterator[Capture]:
+    """Of everything these tests do."""
+    recording = server.site.capture()
+    yield recording
+    recording.stop()
+
+
+@pytest.fixture(scope="module")
+def installed(server: Appliance, capture: Capture) -> Run:
+    return server.play("site.yml")
+
+
+def test_a_dry_run_on_a_bare_host_succeeds_and_changes_nothing(server: Appliance, teller1: Host) -> None:
+    server.play("site.yml", "--check", "--diff")
+    assert teller1.ssh("ls /opt /etc/tellerline 2>&1 || true").stdout.count("tellerline:") == 0
+    assert "tellerline" not in teller1.ssh("getent passwd").stdout
+
+
+def test_one_run_makes_a_phone_of_a_bare_host(server: Appliance, installed: Run) -> None:
+    print(f"site.yml took {installed.seconds:.0f} s")
+    report = server.call("bank_call", server.number("teller1"))
+    assert report["passed"]
+    assert installed.seconds <= _INSTALL_SECONDS
+
+
+def test_every_unit_runs_and_none_has_failed(teller1: Host, installed: Run) -> None:
+    assert teller1.ssh("systemctl --failed --plain --no-legend").stdout == ""
+    assert teller1.ssh("systemctl is-active tellerline.target").stdout == "active\n"
+
+
+def test_the_second_run_changes_nothing(server: Appliance, installed: Run) -> None:
+    again = server.play("site.yml")
+    assert again.changed == 0, again.changes
+
+
+def test_a_dry_run_on_the_finished_host_has_nothing_to_do(server: Appliance, installed: Run) -> None:
+    dry = server.play("site.yml", "--check", "--diff")
+    assert dry.changed == 0, dry.changes
+
+
+def test_no_secret_is_where_others_can_read_it(server: Appliance, teller1: Host, installed: Run) -> None:
+    """Not in environments, command lines, units, configuration, or the journal."""
+    places = (
+        "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null",
+        "systemctl show --all '*'",
+        "cat /etc/systemd/system/*.d/*.conf /etc/systemd/system/*.service /etc/tellerline/*.yml",
+        "journalctl --no-pager --all",
+    )
+    for place in places:
+        # The patterns come by standard input, so that grep itself has them in no command line.
+        search = f"exec 3<&0; {{ {place}; }} | grep -a -c -F -f /dev/fd/3"
+        secrets = "\n".join(server.secrets.values())
+        assert teller1.ssh(search, input=secrets, check=False).stdout.strip() == "0", place
+        # The search finds what is there: a grep that saw nothing would pass too.
+        assert teller1.ssh(search, input="systemd", check=False).stdout.strip() not in ("", "0"), place
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "tellerline-pipeline@cpu-0",
+        "tellerline-connector@cpu-0",
+        "tellerline-session",
+        "tellerline-banking",
+        "tellerline-engine@cpu",
+        "redis-server",
+        "postgresql@15-main",
+    ],
+)
+def test_a_killed_daemon_is_back_and_calls_on_another_lane_hear_nothing_of_it(
+    unit: str, server: Appliance, teller1: Host, installed: Run
+) -> None:
+    before = _main_process(teller1, unit)
+    callers = server.callers(server.lane("teller1", 1), calls=2, seconds=25)
+    killed_ns = time.monotonic_ns()
+    teller1.ssh("kill", "-9", before)
+    wait_for(lambda: _main_process(teller1, unit) not in ("0", before), f"{unit} to be back", 120)
+    for call in callers.finish():
+        assert call.ended_by == "caller"
+        assert call.answered_ns < killed_ns < call.ended_ns
+        assert call.longest_gap_ms <= 200, call.gaps
+
+
+def _main_process(host: Host, unit: str) -> str:
+    return host.ssh(
+        f"systemctl is-active -q {unit} && systemctl show -P MainPID {unit} || echo 0"
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("verb", ["stop", "drain"])
+def test_no_live_call_is_cut_by(verb: str, server: Appliance, teller1: Host, installed: Run) -> None:
+    callers = server.callers(server.lane("teller1", 0), calls=3, seconds=20)
+    if verb == "stop":
+        teller1.ssh("systemctl", "stop", "tellerline-connector@cpu-0")
+    else:
+        teller1.ssh("tellerline", "drain", "cpu-0")
+    calls = callers.finish()
+    assert [call.ended_by for call in calls] == ["caller"] * 3
+    if verb == "stop":
+        teller1.ssh("systemctl", "start", "tellerline-connector@cpu-0")
+    else:
+        teller1.ssh("tellerline", "undrain", "cpu-0")
+    assert server.callers(server.lane("teller1", 0), seconds=1).finish()[0].status == 200
+
+
+def test_a_playbook_killed_in_the_middle_converges_when_run_again(
+    server: Appliance, teller1: Host, installed: Run
+) -> None:
+    # Something to do: a package's configuration and a daemon's are gone.
+    teller1.ssh("rm -f /etc/tellerline/*.yml /etc/nftables.conf")
+    running = server.start_play("site.yml")
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.startswith("TASK [session"):
+            break
+    running.kill()
+    running.communicate()
+    server.play("site.yml")
+    assert server.play("site.yml").changed == 0
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def test_after_a_reboot_the_phone_answers_unattended(
+    server: Appliance, teller1: Host, installed: Run
+) -> None:
+    teller1.reboot()
+    wait_for(lambda: server.answers(server.number("teller1")), "the phone to answer", 180)
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def test_no_packet_left_the_site(capture: Capture, installed: Run) -> None:
+    """Installing, calling, breaking: all of it between the site's own addresses."""
+    capture.stop()
+    assert len(capture.packets("udp")) > 1000
+    assert capture.strays() == []
