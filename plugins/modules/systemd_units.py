@@ -17,8 +17,8 @@ description:
   - Starts what does not run, and restarts what runs since before one of its files was last written. That is
     what handlers do, but it does not depend on the same run having written the file, so a playbook that was
     killed half-way converges when it is run again.
-  - Units are given in the order they start in. Where one has to be restarted, those after it are stopped first,
-    so that a lane is drained before its pipeline goes.
+  - Units are given in the order they start in. Where one has to be restarted, those after it are stopped
+    first, so that a lane is drained before its pipeline goes.
 options:
   units:
     description: The units, in the order they start in.
@@ -35,6 +35,9 @@ options:
         type: list
         elements: path
         default: []
+      enabled:
+        description: Whether it starts with the host; left as it is where this is not given.
+        type: bool
 author: Tellerline
 """
 
@@ -58,6 +61,14 @@ stopped:
 """
 
 _RUNNING = ("active", "reloading")
+_PROPERTIES = (
+    "ActiveState",
+    "ExecMainStartTimestampMonotonic",
+    "NeedDaemonReload",
+    "FragmentPath",
+    "DropInPaths",
+    "UnitFileState",
+)
 
 
 class Failed(Exception):
@@ -74,7 +85,9 @@ def systemctl(*arguments: str) -> str:
 
 def shown(unit: str) -> dict[str, str]:
     """What systemd says of a unit that matters here, its files included."""
-    wanted = "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload,FragmentPath,DropInPaths"
+    wanted = (
+        "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload,FragmentPath,DropInPaths,UnitFileState"
+    )
     lines = systemctl("show", f"--property={wanted}", unit).splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -82,7 +95,10 @@ def shown(unit: str) -> dict[str, str]:
 def is_stale(properties: dict[str, str], files: list[str], now: tuple[float, float]) -> bool:
     """Whether one of `files`, or of the unit's own, was written since the unit started."""
     wall, monotonic = now
-    started = wall - monotonic + int(properties["ExecMainStartTimestampMonotonic"] or 0) / 1e6
+    if not (began := int(properties.get("ExecMainStartTimestampMonotonic") or 0)):
+        # A target, or a unit that does not run.
+        return False
+    started = wall - monotonic + began / 1e6
     own = [properties["FragmentPath"], *properties["DropInPaths"].split()]
     return any(written(path) > started for path in (*files, *own) if path)
 
@@ -108,6 +124,7 @@ def main() -> None:
     suboptions = {
         "name": {"type": "str", "required": True},
         "files": {"type": "list", "elements": "path", "default": []},
+        "enabled": {"type": "bool"},
     }
     module = AnsibleModule(
         argument_spec={
@@ -129,14 +146,21 @@ def main() -> None:
             runs = said["ActiveState"] in _RUNNING
             seen.append((unit["name"], runs, is_stale(said, unit["files"], now)))
         stop, start = plan(seen)
+        switched = [
+            ("enable" if unit["enabled"] else "disable", unit["name"])
+            for unit in units
+            if unit["enabled"] not in (None, properties[unit["name"]]["UnitFileState"] == "enabled")
+        ]
         if not module.check_mode:
+            for verb, name in switched:
+                systemctl(verb, name)
             for name in stop:
                 systemctl("stop", name)
             for name in start:
                 run(name)
     except Failed as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(start), stopped=stop, started=start)
+    module.exit_json(changed=bool(start or switched), stopped=stop, started=start)
 
 
 def run(unit: str) -> None:
