@@ -163,3 +163,9 @@ class RetentionError(TellerlineError):
     """What was kept long enough could not be destroyed."""
 
     code = "retention"
+
+
+class BundleError(TellerlineError):
+    """The bundle could not be built."""
+
+    code = "bundle"

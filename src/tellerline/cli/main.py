@@ -33,6 +33,7 @@ _COMMANDS = {
     "erase": "tellerline.cli.erase:erase",
     "retention": "tellerline.cli.retention:retention",
     "recordings": "tellerline.cli.recordings:recordings",
+    "bundle": "tellerline.cli.bundle:bundle",
     "eval": "tellerline.cli.eval:evaluate",
 }
 
