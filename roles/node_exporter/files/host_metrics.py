@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Writes what node exporter does not know of a host, for its textfile collector.
 
-When certificates end, when periodic tasks last succeeded, how the GPUs are, whether this edge holds the virtual
-address, how many bytes of log wait for the SIEM. Runs from a timer, on every host, with Debian's Python alone.
+When certificates end, when periodic tasks last succeeded, how the GPUs are, whether this edge holds the
+virtual address, how many bytes of log wait for the SIEM. Run by a timer on every host, with Debian's Python.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ def certificates(patterns: Iterable[str]) -> Iterator[Sample]:
 
 
 def not_after(text: str) -> float:
-    """Unix time out of `notAfter=Nov 23 07:29:45 2027 GMT`, which openssl writes in the C locale; 0 if it is not that."""
+    """Unix time out of `notAfter=Nov 23 07:29:45 2027 GMT`, as openssl writes it in the C locale; else 0."""
     _, _, when = text.strip().partition("notAfter=")
     try:
         at = datetime.datetime.strptime(when, "%b %d %H:%M:%S %Y %Z")
     except ValueError:
         return 0.0
-    return at.replace(tzinfo=datetime.timezone.utc).timestamp()
+    return at.replace(tzinfo=datetime.UTC).timestamp()
 
 
 def tasks(wanted: dict[str, Any]) -> Iterator[Sample]:
