@@ -50,6 +50,10 @@ class Phrases:
         """What phrase `key` says."""
         return self._by_key[key].text
 
+    def spoken(self, key: str) -> bytes:
+        """Phrase `key` as S16LE PCM at 8 kHz."""
+        return self._by_key[key].pcm
+
     def seconds(self, key: str) -> float:
         """How long phrase `key` lasts."""
         return len(self._by_key[key].pcm) / (2 * RATE_HZ)
