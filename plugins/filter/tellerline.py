@@ -1,13 +1,16 @@
-"""Jinja filters of the roles: which engines and lanes a host has, with their ports (docs/network.md)."""
+"""Jinja filters of the roles: which engines and lanes a host has, with their ports; passwords."""
 
 from __future__ import annotations
 
+import secrets
+import string
 from collections.abc import Callable, Iterable
 from typing import Any
 
 # An engine's lanes are numbered 0 to 15, so that no two of a host share a port.
 LANES = 16
 RTP_PORTS = 40
+_LETTERS = string.ascii_letters + string.digits
 
 
 def engines(gpus: Iterable[str | int]) -> list[dict[str, Any]]:
@@ -25,6 +28,11 @@ def engines(gpus: Iterable[str | int]) -> list[dict[str, Any]]:
 def lanes(gpus: Iterable[str | int], count: int) -> list[dict[str, Any]]:
     """The lanes of a host with these GPUs, `count` each."""
     return [_lane(str(gpu), lane) for gpu in gpus for lane in range(int(count))]
+
+
+def passwords(names: Iterable[str]) -> dict[str, str]:
+    """A fresh password for each of `names`, of letters and digits, which nobody has to quote."""
+    return {name: "".join(secrets.choice(_LETTERS) for _ in range(40)) for name in names}
 
 
 def _lane(gpu: str, lane: int) -> dict[str, Any]:
@@ -56,4 +64,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by the names templates use."""
-        return {"tellerline_engines": engines, "tellerline_lanes": lanes}
+        return {
+            "tellerline_engines": engines,
+            "tellerline_lanes": lanes,
+            "tellerline_passwords": passwords,
+        }
