@@ -1,4 +1,4 @@
-"""Modules that keep units and credentials: what is stopped and started, and that a second run changes nothing."""
+"""Modules that keep units and credentials: what is stopped and started, and when nothing is."""
 
 from __future__ import annotations
 
