@@ -82,6 +82,21 @@ def listen(address: str, tls: Tls | None) -> tuple[grpc.aio.Server, HealthServic
     return grpc_server, servicer
 
 
+async def opens(address: str) -> None:
+    """Returns once a connection to our own server at `address` was opened. Raises OSError where none is.
+
+    Over the network it says nothing and goes: what is behind the door is for peers with a certificate.
+    """
+    if address.startswith("unix:"):
+        _, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+    else:
+        host, _, port = address.rpartition(":")
+        # Bound to every address: any of them will do.
+        _, writer = await asyncio.open_connection("127.0.0.1" if host == "0.0.0.0" else host, int(port))
+    writer.close()
+    await writer.wait_closed()
+
+
 async def until_signal() -> signal.Signals:
     """Waits for SIGTERM or SIGINT and returns which."""
     loop = asyncio.get_running_loop()
@@ -146,4 +161,4 @@ def _reload(reload: Callable[[], str]) -> None:
     notify.notify(f"READY=1\nSTATUS=reload: {said}")
 
 
-__all__ = ["CHANNEL_OPTIONS", "channel", "end", "health", "listen", "run", "server", "until_signal"]
+__all__ = ["CHANNEL_OPTIONS", "channel", "end", "health", "listen", "opens", "run", "server", "until_signal"]

@@ -53,10 +53,14 @@ class Models:
 
     async def pulse(self) -> None:
         """Returns once every model's worker has come round to it. Raises what a broken one raises."""
-        voices = (*self.voices.values(), *self.voices_by_language.values())
-        parts = {id(one): one for one in (*self.recognizers.values(), *voices)}.values()
+        parts: tuple[Recognizer | Synthesizer, ...] = (
+            *self.recognizers.values(),
+            *self.voices.values(),
+            *self.voices_by_language.values(),
+        )
+        once = {id(part): part for part in parts}.values()
         await asyncio.gather(
-            self.language_model.pulse(), self.router.pulse(), *(part.pulse() for part in parts)
+            self.language_model.pulse(), self.router.pulse(), *(part.pulse() for part in once)
         )
 
     def close(self) -> None:

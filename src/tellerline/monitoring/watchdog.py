@@ -1,8 +1,8 @@
 """Feeds the service manager's watchdog through the work itself, and tells it how the daemon is.
 
 A timer of its own would go on feeding while the work hangs. So every round asks the work: a turn of each
-model's worker, a window of sound through the voice model, a SIP request to the own port. Whoever does not come
-back from that is killed by systemd (SIGABRT) after WatchdogSec and started anew.
+model's worker, a window of sound through the voice model, a SIP request to the own port. Whoever does not
+come back from that is killed by systemd (SIGABRT) after WatchdogSec and started anew.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The pipeline's side of the engines of its host: the lane's own, and the others while that one is away.
 
 Whoever asks is served by the first engine that serves and has the prompt (`look`, every second). A request
-that meets a dead one goes on to the next before anything of its answer was heard, so that one turn is late and
-none is lost.
+that meets a dead one goes on to the next before anything of its answer was heard, so that one turn is late
+and none is lost.
 """
 
 from __future__ import annotations
