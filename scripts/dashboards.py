@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboards of roles/grafana/files/dashboards. Run it again after a change of the tables below."""
+"""Writes the Grafana dashboards of roles/grafana/files/dashboards; run it again after a change here."""
 
 from __future__ import annotations
 

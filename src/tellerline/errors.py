@@ -165,6 +165,12 @@ class RetentionError(TellerlineError):
     code = "retention"
 
 
+class ExportError(TellerlineError):
+    """Call records could not be written as CSV; what was there is still there."""
+
+    code = "export"
+
+
 class BundleError(TellerlineError):
     """The bundle could not be built."""
 

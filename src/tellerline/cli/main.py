@@ -28,7 +28,7 @@ _COMMANDS = {
     "unlock": "tellerline.cli.unlock:unlock",
     "sandbox-bank": "tellerline.cli.sandbox_bank:sandbox_bank",
     "migrate": "tellerline.cli.migrate:migrate",
-    "calls": "tellerline.cli.calls:calls",
+    "calls": "tellerline.cli.call_records:calls",
     "audit": "tellerline.cli.audit:audit",
     "erase": "tellerline.cli.erase:erase",
     "retention": "tellerline.cli.retention:retention",

@@ -33,8 +33,8 @@ async def write(
 ) -> dict[Path, int]:
     """Writes the file of each day into `folder`; returns how many calls are in each.
 
-    A day is written again as a whole, since records of a lane that was cut off come late. Raises psycopg.Error
-    when the database cannot be asked, and leaves what was there.
+    A day is written again as a whole, since records of a lane that was cut off come late. Raises
+    psycopg.Error when the database cannot be asked, and leaves what was there.
     """
     written = {}
     parameters = postgres.parameters(database)
@@ -56,7 +56,7 @@ def due(today: date, days: int) -> list[date]:
 
 
 def prune(folder: Path, today: date, keep_days: int) -> list[Path]:
-    """Removes files of days longer ago than `keep_days`; returns them. Files of another name are left alone."""
+    """Removes files of days longer ago than `keep_days`; returns them. Other files are left alone."""
     oldest = today - timedelta(days=keep_days)
     gone = [
         path
@@ -94,7 +94,7 @@ def _cell(value: Any) -> str:
 
 
 def masked(caller: str, callers: Callers) -> str:
-    """A caller's number as the site wants it; `masked` leaves the last two digits of a number, and of a name nothing."""
+    """A caller's number as the site wants it; `masked` leaves two digits of it, and of a name nothing."""
     if callers == "full" or not caller:
         return caller
     digits = re.sub(r"\D", "", caller)
