@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+ANSIBLE := .venv-ansible
 PIP := $(BIN)/python -m pip
 PROTOS := $(wildcard src/tellerline/rpc/*.proto)
 SCENARIO ?= bank_call
@@ -39,13 +40,16 @@ bench: setup models ## measure latency, barge-in, crashes, media, memory and wor
 	$(BIN)/tellerline bench all $(if $(DATA),--data $(DATA))
 
 .PHONY: test
-test: setup-test test-models lint ## run every check: lint, types, unit, integration and call tests
+test: setup-test test-models lint lint-ansible ## run every check: lint, types, unit, integration and call tests
 	$(BIN)/python -m pytest -v
 
 .PHONY: test-appliance
 test-appliance: setup-test test-models ## install on booted Debian hosts, call them and break them; long, needs root
 	PYTHON=$(PYTHON) scripts/machine hosts
 	$(BIN)/python -m pytest -v -m appliance tests/appliance
+
+.PHONY: ansible
+ansible: $(ANSIBLE)/.installed ## make Ansible in .venv-ansible, for installing on servers (README.md)
 
 # ---- what developers run
 
@@ -54,6 +58,10 @@ lint: setup-test ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: lint-ansible
+lint-ansible: ansible ## ansible-lint over playbooks and roles, profile production
+	PATH="$(CURDIR)/$(ANSIBLE)/bin:$$PATH" ansible-lint
 
 .PHONY: proto
 proto: setup-test ## generate the message classes from src/tellerline/rpc/*.proto
@@ -69,6 +77,7 @@ lock: ## pin every dependency with its hashes (needs a package index)
 	$(call compile,requirements-build.in,requirements-build.lock,)
 	$(call compile,pyproject.toml,requirements.lock,)
 	$(call compile,pyproject.toml,requirements-test.lock,--extra test)
+	$(call compile,requirements-ansible.in,requirements-ansible.lock,)
 
 # No index address is written: every site has its own.
 define compile
@@ -78,7 +87,7 @@ endef
 
 .PHONY: clean
 clean: ## remove everything made here but the models
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
+	rm -rf $(VENV) $(ANSIBLE) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
 	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/debian var/machine*
 
 # ---- set-up, step by step; each step leaves a stamp and is done once
@@ -118,6 +127,12 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.dependencies
 $(VENV)/.tested: requirements-test.lock $(VENV)/.installed | var/machine-test
 	@echo "set-up: what the tests need"
 	$(PIP) install --require-hashes --no-build-isolation -r requirements-test.lock
+	@touch $@
+
+$(ANSIBLE)/.installed: requirements-ansible.lock | var/machine
+	@echo "set-up of the control node: Ansible in $(ANSIBLE), about 60 MB"
+	test -x $(ANSIBLE)/bin/python || $(PYTHON) -m venv $(ANSIBLE)
+	$(ANSIBLE)/bin/python -m pip install --quiet --require-hashes -r requirements-ansible.lock
 	@touch $@
 
 var/models/.taken: models/starter.yml $(VENV)/.installed

@@ -30,8 +30,6 @@ PASSWORDS = (
     "vault_redis_admin_password",
     "vault_pki_passphrase",
     "vault_backup_passphrase",
-    "vault_pki_passphrase",
-    "vault_backup_passphrase",
 )
 _DEFAULTS = "inventory/group_vars/all"
 # Words of libpq, of Redis' ACL files and of the daemons' files: nothing that one of them would quote.
