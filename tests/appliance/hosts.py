@@ -232,7 +232,8 @@ class Host:
         """The machine's systemd-nspawn, as seen from outside."""
         if not self.site.up():
             return None
-        for process in _children_of(self.site.keeper, namespace=True):
+        # The first of them: it forks on its way.
+        for process in sorted(_children_of(self.site.keeper, namespace=True)):
             with contextlib.suppress(OSError):
                 line = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
                 if b"systemd-nspawn" in line[0] and f"--machine={self.name}".encode() in line:
@@ -250,9 +251,19 @@ echo 0 > "$cgroup/cgroup.procs"
 if ! mountpoint -q "$folder/root"; then
     mount -t overlay overlay -o "lowerdir=$image,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 fi
+# What nspawn keeps of its machines is the site's too.
+mkdir -p /run/systemd/nspawn
+mountpoint -q /run/systemd/nspawn || mount -t tmpfs tmpfs /run/systemd/nspawn
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_TMPFS_TMP=0
-exec systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" --register=no --keep-unit \
-    --link-journal=no --resolv-conf=off --timezone=off --network-bridge="$bridge" --console=read-only
+# 133: the machine asks for a reboot.
+status=133
+while ((status == 133)); do
+    find "$cgroup" -mindepth 1 -depth -type d -delete
+    status=0
+    systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" --register=no --keep-unit \
+        --link-journal=no --resolv-conf=off --timezone=off --network-bridge="$bridge" --console=read-only \
+        || status=$?
+done
 """
 
 

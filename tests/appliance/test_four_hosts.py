@@ -98,7 +98,7 @@ def test_without_the_data_host_calls_are_answered_and_money_is_closed(
         assert report["passed"]
         # A customer cannot be authenticated, so nothing is told and nothing is moved: a person takes over.
         asked = bank.call("bank_call", bank.number("edge1"), check=False)
-        assert asked["status"] == 200 and not asked["passed"]
+        assert asked["sip_status"] == 200 and not asked["passed"]
     finally:
         data1.link("up")
     wait_for(lambda: bank.call("bank_call", bank.number("edge1"), check=False)["passed"], "the bank", 180)
