@@ -1,4 +1,4 @@
-"""The example sites through the real templates: every file a daemon is given is good, and they fit together."""
+"""The example sites through the real templates: every file a daemon is given is good, and they agree."""
 
 from __future__ import annotations
 
