@@ -175,3 +175,9 @@ class BundleError(TellerlineError):
     """The bundle could not be built."""
 
     code = "bundle"
+
+
+class HostError(TellerlineError):
+    """What an operator asks of this host cannot be done on it."""
+
+    code = "host"
