@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import tarfile
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -21,6 +23,17 @@ options:
   version:
     description: The release that shall be current; without it, nothing is changed.
     type: str
+  settings:
+    description:
+      - Patterns of files that belong to a release (settings, units). They are kept with the release that is
+        left, so that going back to it needs nothing but the host.
+    type: list
+    elements: str
+    default: []
+  restore:
+    description: Put back the settings that were kept with the release.
+    type: bool
+    default: false
   prune:
     description: Remove releases that are neither current nor previous.
     type: bool
@@ -50,6 +63,9 @@ pruned:
   elements: str
 """
 
+# In the release's folder: its settings when it was left.
+_SETTINGS = "settings.tar"
+
 
 def version_of(root, name):
     """The version a link names, if it names one that is there."""
@@ -75,6 +91,41 @@ def flip(root, version):
     point(root, "current", version)
 
 
+def keep(root, version, patterns):
+    """Packs the files of a release that is about to be left."""
+    target = os.path.join(root, "releases", version, _SETTINGS)
+    scratch = target + ".new"
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in _matching(patterns):
+                archive.add(path, path.lstrip("/"), recursive=False)
+        packed.flush()
+        os.fsync(packed.fileno())
+    os.rename(scratch, target)
+
+
+def restore(root, version, patterns, top="/"):
+    """Puts back what `keep` packed, and removes what came after it."""
+    with tarfile.open(os.path.join(root, "releases", version, _SETTINGS)) as archive:
+        members = archive.getmembers()
+        had = {os.path.join(top, member.name) for member in members}
+        for path in _matching(patterns):
+            if path not in had:
+                os.unlink(path)
+        for member in members:
+            target = os.path.join(top, member.name)
+            if os.path.lexists(target):
+                os.unlink(target)
+            archive.extract(member, top)
+            # What runs since before it was written is what the next run of the roles restarts.
+            os.utime(target, follow_symlinks=False)
+
+
+def _matching(patterns):
+    found = (path for pattern in patterns for path in glob.glob(pattern, recursive=True))
+    return sorted({path for path in found if os.path.islink(path) or os.path.isfile(path)})
+
+
 def superfluous(root, keep):
     """Releases (and their Debian packages) that nothing points to."""
     found = []
@@ -90,6 +141,8 @@ def main():
         argument_spec={
             "root": {"type": "path", "default": "/opt/tellerline"},
             "version": {"type": "str"},
+            "settings": {"type": "list", "elements": "str", "default": []},
+            "restore": {"type": "bool", "default": False},
             "prune": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -100,9 +153,15 @@ def main():
     if changed and not module.check_mode:
         if not os.path.isdir(os.path.join(root, "releases", version)):
             module.fail_json(msg=f"No release {version} is installed below {root}/releases.")
+        settings = module.params["settings"]
+        # Settings first: a run that is killed in between does all of it again.
+        if module.params["restore"]:
+            restore(root, version, settings)
+        elif settings and current:
+            keep(root, current, settings)
         flip(root, version)
-    keep = {version or current, version_of(root, "current"), version_of(root, "previous")}
-    pruned = superfluous(root, keep) if module.params["prune"] else []
+    kept = {version or current, version_of(root, "current"), version_of(root, "previous")}
+    pruned = superfluous(root, kept) if module.params["prune"] else []
     if not module.check_mode:
         for name in pruned:
             shutil.rmtree(os.path.join(root, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import gzip
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +40,15 @@ class Apt:
         self._root = work.resolve() / "apt"
         self._archives = self._root / "archives"
         self._say = say
-        for folder in ("sources", "lists/partial", "archives/partial", "preferences", "conf", "local"):
+        for folder in (
+            "sources",
+            "lists/partial",
+            "archives/partial",
+            "preferences",
+            "conf",
+            "local",
+            "none/partial",
+        ):
             (self._root / folder).mkdir(parents=True, exist_ok=True)
         (self._root / "status").write_text("")
         for old in (self._root / "sources").iterdir():
@@ -63,7 +72,7 @@ class Apt:
         (local / "Packages").write_text(index(local), encoding="utf-8")
         (self._root / "sources" / "local.list").write_text(f"deb [trusted=yes] file:{local} ./\n")
 
-    def _run(self, *arguments: str, what: str, shown: bool = False) -> str:
+    def _run(self, *arguments: str, what: str, shown: bool = False, tool: str = "apt-get") -> str:
         options = {
             "Dir": self._root,
             "Dir::Etc::sourcelist": "/dev/null",
@@ -85,9 +94,7 @@ class Apt:
             "Acquire::Retries": "3",
         }
         chosen = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-        return run(
-            ["apt-get", *chosen, *arguments], what=what, env={**os.environ, "LC_ALL": "C"}, shown=shown
-        )
+        return run([tool, *chosen, *arguments], what=what, env={**os.environ, "LC_ALL": "C"}, shown=shown)
 
     def update(self) -> None:
         """Reads the sources' indices."""
@@ -96,12 +103,7 @@ class Apt:
 
     def names(self) -> frozenset[str]:
         """Every package that the sources offer."""
-        offered = self._run("indextargets", "--format", "$(FILENAME)", "Identifier: Packages", what="indices")
-        found = set()
-        for path in offered.split():
-            with open(path, encoding="utf-8", errors="replace") as lines:
-                found.update(line[9:].strip() for line in lines if line.startswith(("Package: ",)))
-        return frozenset(found)
+        return frozenset(self._run("pkgnames", what="the packages' names", tool="apt-cache").split())
 
     def closure(self, wanted: dict[str, tuple[str, ...]]) -> Closure:
         """Finds and fetches what each role's packages need; interrupted, it goes on where it was.
@@ -123,7 +125,10 @@ class Apt:
         return Closure(frozenset(chosen), tuple(sorted(missing)))
 
     def _fetch(self, role: str, packages: Sequence[str]) -> set[str]:
-        listed = self._run("install", "-q", "--print-uris", "-y", *packages, what=f"closure of role {role}")
+        # What is in its archives already apt would not list.
+        nothing = ("-o", f"Dir::Cache::archives={self._root / 'none'}")
+        asked = ("install", "-q", "--print-uris", "-y", *nothing, *packages)
+        listed = self._run(*asked, what=f"closure of role {role}")
         lines = [line.split() for line in listed.splitlines() if line.startswith("'")]
         names = {name: int(size) for _, name, size, *_ in lines}
         self._say(f"  {role}: {len(packages)} packages, with their closure {len(names)} files")
@@ -174,12 +179,13 @@ def repository(folder: Path, apt: Apt, names: Iterable[str], version: str, say: 
     key is the bundle's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = set(names)
+    # An epoch stands escaped in apt's file names, and would be unescaped where it looks for them.
+    wanted = {re.sub(r"_\d+%3a", "_", name): name for name in names}
     for path in folder.glob("*.deb"):
         if path.name not in wanted:
             path.unlink()
-    for name in sorted(wanted):
-        place(apt.archive(name), folder / name)
+    for name, fetched in sorted(wanted.items()):
+        place(apt.archive(fetched), folder / name)
     packages = index(folder)
     done = folder / "Packages"
     if done.is_file() and done.read_text(encoding="utf-8") == packages and (folder / "InRelease").is_file():

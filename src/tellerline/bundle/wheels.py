@@ -44,6 +44,15 @@ def lock(folder: Path) -> str:
     return "".join(lines)
 
 
+def _toolkit() -> bool:
+    compiler = shutil.which("nvcc")
+    if compiler is None:
+        return False
+    top = Path(compiler).resolve().parents[1]
+    places = (top / "lib64", top / "targets/x86_64-linux/lib", Path("/usr/lib/x86_64-linux-gnu"))
+    return any((place / "libcublas.so").exists() for place in places)
+
+
 class Wheels:
     """Gets wheels through pip, which knows the site's package index, and keeps what it compiled."""
 
@@ -122,8 +131,10 @@ class Wheels:
     def cuda(self, pinned: Path, folder: Path) -> bool:
         """A llama-cpp-python for NVIDIA GPUs, where this machine has CUDA's compiler; says if not."""
         entry = split(pinned.read_text(encoding="utf-8")).get(_LLAMA)
-        if entry is None or shutil.which("nvcc") is None:
-            self._say("NO CUDA toolkit (nvcc) here: the bundle's language model runs on CPUs only")
+        if entry is None or not _toolkit():
+            self._say(
+                "NO CUDA toolkit (nvcc with cuBLAS) here: the bundle's language model runs on CPUs only"
+            )
             return False
         folder.mkdir(parents=True, exist_ok=True)
         self.llama(entry, folder, f"{_PORTABLE} -DGGML_CUDA=ON")
