@@ -155,6 +155,8 @@ def _trunks(site: Mapping[str, Any]) -> Iterator[str]:
         for address in trunk.get("addresses") or ():
             if not _is_network(str(address)):
                 yield f"tellerline_trunks: {name}: {address!r} is neither an IP address nor a network"
+        if trunk.get("tls") and not trunk.get("names"):
+            yield f"tellerline_trunks: {name}: names is missing: whom its TLS certificate has to name"
         if trunk.get("srtp") and not trunk.get("tls"):
             yield f"tellerline_trunks: {name}: srtp without tls would send its keys in clear; set tls too"
 

@@ -28,6 +28,7 @@ class Checked:
         lanes = plugin("filter/tellerline")
         self._engines, self._lanes = lanes.engines, lanes.lanes
         trunk = {"name": "carrier", "addresses": ["198.51.100.0/28"], "tls": True, "srtp": True, "calls": 4}
+        trunk["names"] = ["sbc.carrier.example"]
         secrets = {f"vault_{name}": PASSWORD for name in self._passwords(plugin)}
         self.site: Site = {
             "teller1": {
@@ -99,6 +100,7 @@ def test_a_good_site_has_no_problems(checked: Checked) -> None:
         ("tellerline_numbers", {908501234567: "tr"}, "quotes"),
         ("tellerline_transfer_target", "agents", "no SIP URI"),
         ("tellerline_trunks", [{"name": "carrier", "calls": 4}], "addresses is missing"),
+        ("tellerline_trunks", [{"name": "c", "addresses": ["192.0.2.1"], "calls": 4, "tls": True}], "names"),
         ("tellerline_trunks", {"carrier": {}}, "give a list"),
         (
             "tellerline_trunks",
