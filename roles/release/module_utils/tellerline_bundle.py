@@ -80,7 +80,7 @@ def check_signature(bundle, key, version=None):
         verifier.verify(signed[10:], hashlib.blake2b(manifest).digest())
     except InvalidSignature:
         raise Refused(
-            f"{MANIFEST}: its signature does not fit: one of the two was changed. Copy the bundle again"
+            f"{MANIFEST} and {SIGNATURE} do not fit: one of them was changed. Copy the bundle again"
         ) from None
     said = trusted[len(_TRUSTED) :]
     try:
