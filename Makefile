@@ -51,6 +51,14 @@ test-appliance: setup-test test-models ## install on booted Debian hosts, call t
 .PHONY: ansible
 ansible: $(ANSIBLE)/.installed ## make Ansible in .venv-ansible, for installing on servers (README.md)
 
+# The builder's secret key (minisign -G), kept outside of the repository, and further options: see docs/bundle.md.
+KEY ?= $(TELLERLINE_BUNDLE_KEY)
+BUNDLE ?=
+.PHONY: bundle
+bundle: setup models $(wildcard requirements-ansible.lock) | var/machine-bundle ## make the signed folder servers without internet are installed from: KEY=minisign.key
+	@test -n "$(KEY)" || { echo "whose bundle? make bundle KEY=FOLDER/minisign.key (docs/bundle.md)" >&2; exit 1; }
+	$(BIN)/tellerline bundle build --key "$(KEY)" $(BUNDLE)
+
 # ---- what developers run
 
 .PHONY: lint
@@ -102,7 +110,7 @@ test-models: setup
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}"
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}" vosk-small-ko
 
-var/machine var/machine-test: var/machine%: scripts/machine
+var/machine var/machine-test var/machine-bundle: var/machine%: scripts/machine
 	@mkdir -p var
 	PYTHON=$(PYTHON) scripts/machine run $(patsubst -%,%,$*)
 	@touch $@
