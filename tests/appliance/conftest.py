@@ -36,7 +36,7 @@ def missing() -> str | None:
     if ansible_playbook() is None:
         return "no ansible-playbook; `make ansible` makes one"
     if bundle() is None:
-        return "no bundle; `make bundle` makes one, or set TELLERLINE_BUNDLE"
+        return "no bundle with OpenSIPS; `make bundle` makes one (docs/bundle.md), or set TELLERLINE_BUNDLE"
     return None
 
 

@@ -34,10 +34,12 @@ def ansible_playbook() -> str | None:
 
 
 def bundle() -> Path | None:
-    """The bundle to install from: $TELLERLINE_BUNDLE, or the one `make bundle` left."""
+    """The bundle to install from, OpenSIPS included: $TELLERLINE_BUNDLE, or what `make bundle` left."""
     given = os.environ.get("TELLERLINE_BUNDLE")
     found = [Path(given)] if given else sorted((ROOT / "var" / "bundle").glob("tellerline-*"))
-    whole = [path for path in found if (path / "MANIFEST.sha256").exists()]
+    whole = [
+        path for path in found if any(path.glob("debs/opensips_*")) and (path / "MANIFEST.sha256").exists()
+    ]
     return whole[-1] if whole else None
 
 
@@ -148,17 +150,9 @@ class Appliance:
         if not self.folder.exists():
             shutil.copytree(ROOT / "inventory" / example, self.folder)
             self._write_variables(variables or {})
-            if not self.edge:
-                self._without_edge()
 
     def host(self, name: str) -> Host:
         return self.site.host(name)
-
-    @property
-    def edge(self) -> bool:
-        """Whether calls come through OpenSIPS: a bundle may be without it. Then they go straight to lanes."""
-        made = bundle()
-        return made is not None and any((made / "debs").rglob("opensips_*.deb"))
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -173,12 +167,16 @@ class Appliance:
         return found
 
     def number(self, edge: str) -> str:
-        """What callers dial: the edge host's, or a lane's on the same host where there is no edge."""
-        return f"sip:1000@{self.host(edge).address}:5060" if self.edge else self.lane(edge, 0)
+        """What callers dial: OpenSIPS on an edge host. Lanes take calls from there alone."""
+        return f"sip:1000@{self.host(edge).address}:5060"
 
-    def lane(self, host: str, lane: int, gpu: int = 0) -> str:
-        """A lane, dialled past the edge."""
-        return f"sip:1000@{self.host(host).address}:{5070 + 16 * gpu + lane}"
+    def live_calls(self, host: str, lane: int) -> int:
+        """Calls on a lane, by the lane's own count."""
+        address = self.host(host).address
+        read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        shown = self.host(host).ssh("python3", "-c", read, f"http://{address}:{9500 + lane}/metrics").stdout
+        (line,) = (line for line in shown.splitlines() if line.startswith("tellerline_connector_calls{"))
+        return int(float(line.split()[-1]))
 
     def records(self, data: str) -> tuple[int, int]:
         """Calls in the database, and how many of them are still open."""
@@ -271,12 +269,6 @@ class Appliance:
             "vault_password": self._password.read_text(),
         }
         self.play("playbooks/vault.yml", "-e", json.dumps(answers))
-
-    def _without_edge(self) -> None:
-        hosts = self.folder / "hosts.yml"
-        groups = yaml.safe_load(hosts.read_text())
-        groups["all"]["children"]["edge"] = {"hosts": {}}
-        hosts.write_text(yaml.safe_dump(groups))
 
 
 def _private(path: str, flags: int) -> int:
