@@ -36,13 +36,15 @@ def missing() -> str | None:
     if ansible_playbook() is None:
         return "no ansible-playbook; `make ansible` makes one"
     if bundle() is None:
-        return "no bundle with OpenSIPS; `make bundle` makes one (docs/bundle.md), or set TELLERLINE_BUNDLE"
+        return "no bundle; `make bundle` makes one (docs/bundle.md), or set TELLERLINE_BUNDLE"
     return None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says in one line what went untested for want of something: a skip is easily overlooked."""
     reason = missing()
+    if reason is None and not any(bundle().glob("debs/opensips_*")):
+        reason = "with an edge (the bundle has no OpenSIPS; docs/bundle.md)"
     if reason and terminalreporter.stats.get("skipped"):
         terminalreporter.write_line(f"NOT TESTED, the appliance: {reason}", red=True, bold=True)
 

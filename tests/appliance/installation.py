@@ -34,12 +34,10 @@ def ansible_playbook() -> str | None:
 
 
 def bundle() -> Path | None:
-    """The bundle to install from, OpenSIPS included: $TELLERLINE_BUNDLE, or what `make bundle` left."""
+    """The bundle to install from: $TELLERLINE_BUNDLE, or the one `make bundle` left."""
     given = os.environ.get("TELLERLINE_BUNDLE")
     found = [Path(given)] if given else sorted((ROOT / "var" / "bundle").glob("tellerline-*"))
-    whole = [
-        path for path in found if any(path.glob("debs/opensips_*")) and (path / "MANIFEST.sha256").exists()
-    ]
+    whole = [path for path in found if (path / "MANIFEST.sha256").exists()]
     return whole[-1] if whole else None
 
 
@@ -149,10 +147,18 @@ class Appliance:
         self.calls_answered = 0
         if not self.folder.exists():
             shutil.copytree(ROOT / "inventory" / example, self.folder)
+            if not self.edge:
+                self._without_edge()
             self._write_variables(variables or {})
 
     def host(self, name: str) -> Host:
         return self.site.host(name)
+
+    @property
+    def edge(self) -> bool:
+        """Whether calls come through OpenSIPS. A bundle may be without it; then they go straight to lanes."""
+        made = bundle()
+        return made is not None and any(made.glob("debs/opensips_*"))
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -167,8 +173,8 @@ class Appliance:
         return found
 
     def number(self, edge: str) -> str:
-        """What callers dial: OpenSIPS on an edge host. Lanes take calls from there alone."""
-        return f"sip:1000@{self.host(edge).address}:5060"
+        """What callers dial: OpenSIPS on an edge host, from which alone lanes take calls then."""
+        return f"sip:1000@{self.host(edge).address}:{5060 if self.edge else 5070}"
 
     def live_calls(self, host: str, lane: int) -> int:
         """Calls on a lane, by the lane's own count."""
@@ -269,6 +275,12 @@ class Appliance:
             "vault_password": self._password.read_text(),
         }
         self.play("playbooks/vault.yml", "-e", json.dumps(answers))
+
+    def _without_edge(self) -> None:
+        hosts = self.folder / "hosts.yml"
+        groups = yaml.safe_load(hosts.read_text())
+        groups["all"]["children"]["edge"] = {"hosts": {}}
+        hosts.write_text(yaml.safe_dump(groups))
 
 
 def _private(path: str, flags: int) -> int:

@@ -47,6 +47,8 @@ def bank(appliance: Callable[..., Appliance]) -> Appliance:
         tellerline_lanes=_LANES,
         tellerline_virtual_address=_NUMBER_ADDRESS,
     )
+    if not made.edge:
+        pytest.skip("no OpenSIPS in the bundle: nothing to spread calls with")
     (made.folder / "hosts.yml").write_text(yaml.safe_dump(inventory()))
     return made
 
