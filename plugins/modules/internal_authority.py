@@ -38,7 +38,9 @@ options:
     type: str
     default: Tellerline
   replace:
-    description: Makes a new authority; the present one is kept as C(authority-former.pem), and still trusted.
+    description:
+      - Makes a new authority; the present one is kept as C(authority-former.pem), and still trusted.
+      - Does nothing while there is a former one, so that a rotation that was cut off is taken up again.
     type: bool
     default: false
   forget:
@@ -263,7 +265,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     """What the module returns. Raises ValueError, OSError."""
     chosen = module.params
     authority = Authority(chosen["folder"], chosen["passphrase"])
-    changed = not authority.exists or chosen["replace"]
+    changed = not authority.exists or (chosen["replace"] and not os.path.exists(authority.former_path))
     if changed and not module.check_mode:
         authority.make(chosen["organisation"])
     if chosen["forget"] and os.path.exists(authority.former_path):
