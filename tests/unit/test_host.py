@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tellerline import bootstrap, host
-from tellerline.cli import certificates, main, status
+from tellerline.cli import certificates, doctor_host, main, status
 from tellerline.errors import HostError
 from tellerline.rpc import control_pb2 as pb
 from tellerline.rpc import control_pb2_grpc as rpc
@@ -193,3 +193,38 @@ def test_a_file_that_is_no_certificate_fails(tmp_path: Path) -> None:
 def test_no_certificate_is_no_good_news(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="no certificate"):
         CliRunner().invoke(main.cli, ["certificates", "--folder", str(tmp_path)], catch_exceptions=False)
+
+
+# ---- doctor
+
+
+def test_doctor_on_a_host_names_what_is_wrong(tmp_path: Path, lanes: dict[str, Connector]) -> None:
+    (tmp_path / "pipeline@0-0.yml").write_text("lnaguage: en\n")
+    issue(tmp_path / "connector.pem", 3.1)
+    found = {one.check: one for one in doctor_host.check(tmp_path, pki=tmp_path)}
+    assert found["settings connector@0-0.yml"].level == "good"
+    assert found["settings pipeline@0-0.yml"].level == "bad"
+    assert "lnaguage" in found["settings pipeline@0-0.yml"].found
+    assert (found["lane 0-0"].level, found["lane 0-0"].found) == ("good", "ready, 2 of 4 calls")
+    assert found["certificate connector.pem"].level == "bad"
+
+
+def test_doctor_says_which_lanes_do_not_serve(tmp_path: Path, lanes: dict[str, Connector]) -> None:
+    lanes["0-0"].state = "draining"
+    lanes["0-1"].state, lanes["0-1"].reason = "unhealthy", "spool: no space left"
+    found = {one.check: one for one in doctor_host.check(tmp_path, pki=tmp_path)}
+    assert (found["lane 0-0"].level, found["lane 0-0"].remedy) == ("advice", "tellerline undrain 0-0")
+    assert (found["lane 0-1"].level, found["lane 0-1"].found) == ("bad", "spool: no space left, 0 of 4 calls")
+
+
+@pytest.mark.parametrize(
+    ("state", "level"),
+    [
+        (host.State("active", "running"), "good"),
+        (host.State("active", "running", restarts=3), "advice"),
+        (host.State("failed", "failed", "watchdog"), "bad"),
+        (host.State(), "advice"),
+    ],
+)
+def test_doctor_judges_a_unit(state: host.State, level: str) -> None:
+    assert doctor_host.check_unit("tellerline-session.service", state).level == level

@@ -165,6 +165,38 @@ def test_a_reload_of_a_wrong_file_changes_nothing(tmp_path: Path) -> None:
     )
 
 
+_LOGS = """
+import logging
+from tellerline.monitoring import notify
+from tellerline.settings import Monitoring
+
+notify.set_up_logging(Monitoring(), "daemon")
+log = logging.getLogger("part")
+log.info("well")
+try:
+    raise OSError("the disk")
+except OSError:
+    log.exception("unwell")
+"""
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_the_journal_gets_priorities(tmp_path: Path, journal: bool) -> None:
+    with (tmp_path / "log").open("w") as log:
+        here = os.fstat(log.fileno())
+        stream = f"{here.st_dev}:{here.st_ino}" if journal else "1:1"
+        done = subprocess.run(
+            [sys.executable, "-c", _LOGS], stderr=log, env={**os.environ, "JOURNAL_STREAM": stream}
+        )
+    assert done.returncode == 0
+    first, second, *traceback = (tmp_path / "log").read_text().splitlines()
+    if journal:
+        assert (first, second) == ("<6>INFO part well", "<3>ERROR part unwell")
+        assert traceback and all(line.startswith("<3>") for line in traceback)
+    else:
+        assert first.endswith(" INFO daemon part well")
+
+
 async def test_a_socket_is_its_groups_where_the_folder_is(tmp_path: Path) -> None:
     for mode, expected in ((0o750, 0o660), (0o700, 0o600), (0o755, 0o600)):
         folder = tmp_path / f"{mode:o}"
