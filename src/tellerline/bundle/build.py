@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tellerline.bundle import checksums, debs, models, release, sbom, wanted
@@ -39,6 +39,8 @@ class Order:
     store: Path
     # Model names; none: every model of the starter manifest that is not optional.
     models: tuple[str, ...] = ()
+    # Where models of models/production.yml come from.
+    origins: models.Origins = field(default_factory=models.Origins)
     # APT sources, other than this machine's Debian.
     sources: tuple[Path, ...] = ()
     # Folders of .deb files: OpenSIPS, a GPU driver.
@@ -67,7 +69,10 @@ def build(order: Order, say: Say) -> Path:
     cuda = _python(order, bundle, wheels, say)
     say("3 of 6: models")
     store = ModelStore(order.store, manifest.load(order.top / "models/starter.yml"))
-    taken = models.lay_down(store, store.names(order.models), bundle / "models", say)
+    production = order.top / "models/production.yml"
+    taken = models.lay_down(
+        store, production, order.models, bundle / "models", order.work, order.origins, say
+    )
     (bundle / "models/manifest.yml").write_text(models.written(taken), encoding="utf-8")
     say("4 of 6: the release")
     release.build(order.top, bundle, models.written(taken), wheels, say)

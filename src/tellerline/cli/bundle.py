@@ -25,6 +25,9 @@ def bundle() -> None:
 @click.option("--store", type=click.Path(path_type=Path), default=Path("var/models"), show_default=True,
               help="Folder of the model store.")  # fmt: skip
 @click.option("--model", "models", multiple=True, help="A model; default: all that are not optional.")
+@click.option("--models-from", multiple=True, type=click.Path(exists=True, path_type=Path),
+              help="Folder with MODEL/FILE for models of models/production.yml.")  # fmt: skip
+@click.option("--models-url", help="Where their files are: https://…/{source}/…/{revision}/{file}.")
 @click.option("--sources", multiple=True, type=click.Path(exists=True, path_type=Path),
               help="APT sources file; default: this machine's Debian.")  # fmt: skip
 @click.option("--debs", "folders", multiple=True, type=click.Path(exists=True, path_type=Path),
@@ -37,6 +40,8 @@ def build(
     key: Path,
     store: Path,
     models: tuple[str, ...],
+    models_from: tuple[Path, ...],
+    models_url: str | None,
     sources: tuple[Path, ...],
     folders: tuple[Path, ...],
     packages: tuple[str, ...],
@@ -44,6 +49,19 @@ def build(
 ) -> None:
     """Makes tellerline-VERSION/ and verifies it. Interrupted, it goes on where it was."""
     from tellerline.bundle import build as building
+    from tellerline.bundle.models import Origins
 
-    order = building.Order(_TOP, out, work, key, store, models, sources, folders, packages, native)
+    order = building.Order(
+        top=_TOP,
+        out=out,
+        work=work,
+        key=key,
+        store=store,
+        models=models,
+        origins=Origins(models_from, models_url),
+        sources=sources,
+        folders=folders,
+        packages=packages,
+        native=native,
+    )
     building.build(order, click.echo)
