@@ -95,6 +95,7 @@ def build(top: Path, bundle: Path, models_manifest: str, wheels: Wheels, say: Sa
         for path in _below(files, place):
             control.add_file(str(path), top / path)
     control.close()
+    shutil.copy(top / "scripts/control-node", bundle / "control" / "control-node")
 
 
 def version(top: Path) -> str:
