@@ -180,10 +180,9 @@ class Host:
 
     def kill(self) -> None:
         """Cuts the power: every process of the host ends at once. (What was written stays written.)"""
-        pid = self._pid()
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: not self.running(), f"{self.name} to be gone", _STOP_SECONDS)
+        if self.running():
+            (self._cgroup() / "cgroup.kill").write_text("1")
+            wait_for(lambda: not self._populated(), f"{self.name} to be gone", _STOP_SECONDS)
 
     def power_off(self) -> None:
         """Shuts the host down in order."""
@@ -191,7 +190,7 @@ class Host:
         if pid is not None:
             # nspawn passes it on as a request to power off.
             os.kill(pid, signal.SIGTERM)
-            wait_for(lambda: not self.running(), f"{self.name} to power off", _STOP_SECONDS)
+            wait_for(lambda: not self._populated(), f"{self.name} to power off", _STOP_SECONDS)
 
     def reboot(self) -> None:
         """Reboots in order, and returns when the host takes ssh again."""
@@ -211,7 +210,7 @@ class Host:
         return self.ssh("systemctl show -P UserspaceTimestampMonotonic", timeout=10).stdout.strip()
 
     def link(self, state: str) -> None:
-        """ "down": nothing reaches the host or leaves it any more, and nobody is told; "up": as before."""
+        """With "down" nothing reaches the host or leaves it any more, and nobody is told; "up" mends that."""
         self.site.run("ip", "link", "set", f"vb-{self.name}", state)
 
     def remove(self) -> None:
@@ -227,6 +226,9 @@ class Host:
         cgroups = _cgroups()
         assert cgroups is not None
         return cgroups / f"tellerline-hosts-{self.site.name}-{self.name}"
+
+    def _populated(self) -> bool:
+        return "populated 1" in (self._cgroup() / "cgroup.events").read_text()
 
     def _pid(self) -> int | None:
         """The machine's systemd-nspawn, as seen from outside."""
@@ -259,6 +261,8 @@ export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_TMPFS_TMP=0
 status=133
 while ((status == 133)); do
     find "$cgroup" -mindepth 1 -depth -type d -delete
+    # The port of a machine that was killed is removed with its namespace, some time later.
+    ip link delete "vb-$name" 2>/dev/null || true
     status=0
     systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" --register=no --keep-unit \
         --link-journal=no --resolv-conf=off --timezone=off --network-bridge="$bridge" --console=read-only \

@@ -113,8 +113,12 @@ class Callers:
         """Waits until the callers have hung up."""
         while self._next() is not None:
             pass
-        if self._running.wait():
-            raise HostsError(f"the callers failed: {self._errors()}")
+        status, errors = self._running.wait(), self._errors()
+        assert self._running.stdout is not None and self._running.stderr is not None
+        self._running.stdout.close()
+        self._running.stderr.close()
+        if status:
+            raise HostsError(f"the callers failed: {errors}")
         return [self._over[number] for number in sorted(self._over)]
 
     def _next(self) -> dict[str, Any] | None:

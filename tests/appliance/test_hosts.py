@@ -71,21 +71,20 @@ def test_nothing_is_left_of_a_site_whose_maker_is_killed(tmp_path: Path) -> None
     """Test processes get killed; their hosts must not outlive them, nor their links and mounts."""
     site = Site("killed")
     site.remove()
-    maker = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", _MAKER], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert maker.stdout is not None
-        assert maker.stdout.readline() == "up\n"
-        namespace = os.readlink(f"/proc/{site.keeper}/ns/pid")
-        assert _processes_in(namespace)
-        maker.send_signal(signal.SIGKILL)
-        wait_for(lambda: not site.up() and not _processes_in(namespace), "the hosts to end", 30)
-        assert str(HOME / "sites" / "killed") not in Path("/proc/mounts").read_text()
-    finally:
-        maker.kill()
-        maker.wait()
-        site.remove()
+    ) as maker:
+        try:
+            assert maker.stdout is not None
+            assert maker.stdout.readline() == "up\n"
+            namespace = os.readlink(f"/proc/{site.keeper}/ns/pid")
+            assert _processes_in(namespace)
+            maker.send_signal(signal.SIGKILL)
+            wait_for(lambda: not site.up() and not _processes_in(namespace), "the hosts to end", 30)
+            assert str(HOME / "sites" / "killed") not in Path("/proc/mounts").read_text()
+        finally:
+            maker.kill()
+            site.remove()
     assert not site.folder.exists()
 
 
