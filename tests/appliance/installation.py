@@ -191,7 +191,8 @@ class Appliance:
     def records(self, data: str) -> tuple[int, int]:
         """Calls in the database, and how many of them are still open."""
         query = "select count(*), count(*) filter (where state = 'open') from session.call"
-        shown = self.host(data).ssh(f"sudo -u postgres psql -At -F ' ' tellerline -c \"{query}\"").stdout
+        psql = "cd / && runuser -u postgres -- psql -At -F ' ' tellerline"
+        shown = self.host(data).ssh(f'{psql} -c "{query}"').stdout
         everything, still_open = shown.split()
         return int(everything), int(still_open)
 

@@ -153,6 +153,44 @@ def _takes_calls(server: Appliance, lane: int) -> bool:
     return taken
 
 
+def test_certificates_are_renewed_under_live_calls(server: Appliance, teller1: Host, installed: Run) -> None:
+    before = _certificates(teller1)
+    callers = server.callers(server.number("teller1"), calls=3, seconds=90)
+    server.play("playbooks/rotate.yml")
+    calls = callers.finish()
+    assert [call.ended_by for call in calls] == ["caller"] * 3, calls
+    after = _certificates(teller1)
+    assert before.keys() == after.keys()
+    assert not set(before.values()) & set(after.values())
+    # The daemons took them up: session and banking are reached over TLS.
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def _certificates(host: Host) -> dict[str, str]:
+    """Name → fingerprint of each daemon's."""
+    listed = host.ssh("cd /etc/tellerline/pki && sha256sum $(ls *.pem | grep -v authority)").stdout
+    return {line.split()[1]: line.split()[0] for line in listed.splitlines()}
+
+
+def test_a_backup_brings_every_call_record_back(server: Appliance, teller1: Host, installed: Run) -> None:
+    backups = server.site.folder / "backups"
+    wait_for(lambda: server.records("teller1") == (server.calls_answered, 0), "every record to be told", 60)
+    before = _every_call(teller1)
+    server.play("playbooks/backup.yml", "-e", f"backup_folder={backups}")
+    teller1.ssh("systemctl stop tellerline-session tellerline-banking")
+    teller1.ssh("runuser -u postgres -- dropdb tellerline")
+    (newest,) = backups.iterdir()
+    restored = server.play("playbooks/restore.yml", "-e", f"restore_from={newest}")
+    print(*(line for line in restored.output.splitlines() if "restored in" in line))
+    assert _every_call(teller1) == before
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def _every_call(host: Host) -> list[str]:
+    query = "select call_id, caller, state, opened_at, closed_at from session.call order by call_id"
+    return host.ssh(f'cd / && runuser -u postgres -- psql -At tellerline -c "{query}"').stdout.splitlines()
+
+
 def test_a_playbook_killed_in_the_middle_converges_when_run_again(
     server: Appliance, teller1: Host, installed: Run
 ) -> None:
