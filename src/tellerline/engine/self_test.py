@@ -74,7 +74,7 @@ async def _speaks(name: str, voice: Synthesizer, known: KnownAnswer) -> None:
 
 async def _question(models: Models, known: KnownAnswer) -> bytes:
     if known.audio is not None:
-        return await asyncio.to_thread(_read, models.manifest_folder / known.audio)
+        return await asyncio.to_thread(read, models.manifest_folder / known.audio)
     return await _spoken(models.voices[""], known.prompt)
 
 
@@ -83,7 +83,8 @@ async def _spoken(voice: Synthesizer, text: str) -> bytes:
     return b"".join([sentence.pcm async for sentence in sentences])
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A question's sound as S16LE PCM at 8 kHz. Raises ModelError."""
     try:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getsampwidth(), file.getnchannels()) != (8000, 2, 1):
