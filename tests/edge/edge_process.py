@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import secrets
@@ -19,7 +20,7 @@ import yaml
 from sip_phone import Line, Message, Phone, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLE = ROOT / "roles" / "opensips"
+ROLE, RELAY = ROOT / "roles" / "opensips", ROOT / "roles" / "rtpengine"
 _MODULES = ("/usr/lib/x86_64-linux-gnu/opensips/modules/", "/usr/local/lib64/opensips/modules/")
 
 
@@ -52,7 +53,7 @@ class Addresses:
             except OSError:
                 self._lock.close()
                 continue
-            self.control_port = 22000 + number
+            self.edges = itertools.cycle(range(100, 250, 2))
             return
         raise AssertionError("no free network in 127.9.20.0 to 127.9.249.0")
 
@@ -63,10 +64,16 @@ class Addresses:
         self._lock.close()
 
 
-def render(template: str, values: dict[str, Any]) -> str:
-    """A template of the role, as Ansible renders it."""
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def render(role: Path, template: str, values: dict[str, Any]) -> str:
+    """A template of a role, as Ansible renders it."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"),
+        loader=jinja2.FileSystemLoader(role / "templates"),
         trim_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
@@ -87,11 +94,14 @@ class Edge:
         self.folder = Path(tempfile.mkdtemp(prefix="tledge-"))
         self.folder.chmod(0o755)
         self.at = at
-        self.address = at(1)
+        # Addresses of its own: tests keep an edge for a module and start others beside it.
+        first = next(at.edges)
+        self.address = at(first)
         self.port = 5060
-        self.inside = at(2)
+        self.inside = at(first + 1)
         self.trunk = at(10)
-        control = f"127.0.0.1:{at.control_port}"
+        self._control_port = _free_port()
+        control = f"127.0.0.1:{self._control_port}"
         names: dict[str, int] = {}
         rows = []
         for address, port in lanes:
@@ -156,13 +166,13 @@ class Edge:
         for name in ("tables", "tellerline", "tls", "run", "state"):
             (self.folder / name).mkdir(exist_ok=True)
         for name in ("version", "load_balancer", "address"):
-            text = render(f"etc/opensips/tables/{name}.j2", self.values)
+            text = render(ROLE, f"etc/opensips/tables/{name}.j2", self.values)
             (self.folder / "tables" / name).write_text(text)
         for source in (ROOT / "opensips").glob("*.cfg"):
             shutil.copy(source, self.folder / "tellerline")
         (self.folder / "tls" / "version").write_text("table_name(string) table_version(int)\ntls_mgm:3\n")
         (self.folder / "edge.json").write_text(json.dumps(self.settings))
-        self.config.write_text(render("etc/opensips/opensips.cfg.j2", self.values))
+        self.config.write_text(render(ROLE, "etc/opensips/opensips.cfg.j2", self.values))
 
     def __enter__(self) -> Edge:
         try:
@@ -186,11 +196,18 @@ class Edge:
         wait_until(self._answers, 10, f"OpenSIPS to start; it said\n{self.log()[-3000:]}")
 
     def start_rtpengine(self) -> None:
-        host = self._control
-        run = ["rtpengine", "--foreground", "--log-stderr", "--table=-1", f"--listen-ng={host}", "--log-level=5"]
-        run += [f"--interface=trunk/{self.address}", f"--interface=inside/{self.inside}"]
-        run += ["--port-min=30000", "--port-max=39999", "--num-threads=2", "--tos=184"]
-        run += ["--endpoint-learning=heuristic", "--delete-delay=0", "--no-redis-required"]
+        config = self.folder / "rtpengine.conf"
+        values = yaml.safe_load((RELAY / "defaults" / "main.yml").read_text())
+        given = {
+            "trunk_address": self.address,
+            "inside_address": self.inside,
+            "max_sessions": 40,
+            "control_port": self._control_port,
+            "cli_port": _free_port(),
+        }
+        values.update({f"rtpengine_{key}": value for key, value in given.items()})
+        config.write_text(render(RELAY, "etc/rtpengine/rtpengine.conf.j2", values))
+        run = ["rtpengine", "--foreground", "--config-file", str(config)]
         self.rtpengine = subprocess.Popen(run, stdout=self._log, stderr=self._log)
         wait_until(
             lambda: command.rtpengine_answers(f"udp:{self._control}", 0.3),
