@@ -42,7 +42,8 @@ class Component:
         """The part as CycloneDX has it."""
         component: dict[str, Any] = {
             "type": "machine-learning-model" if self.kind == "model" else "library",
-            "bom-ref": self.purl or f"{self.kind}:{self.name}@{self.version}:{self.file}",
+            # The same package may be there twice: for servers, and for the control node.
+            "bom-ref": self.file,
             "name": self.name,
             "version": self.version,
             "licenses": [{"license": {"name": self.licence}}],
