@@ -5,15 +5,19 @@ The tests are one story, told in order, on one host; the later ones break what t
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hosts import Capture, Host, wait_for
-from installation import Appliance, Run
+from installation import Appliance, Run, bundle
+from releases import following
 
 # One run from a minimal Debian to a working phone, on two cores.
 _INSTALL_SECONDS = 12 * 60
+_ROLLBACK_SECONDS = 60
 _LANES = 2
 
 
@@ -189,6 +193,32 @@ def test_a_backup_brings_every_call_record_back(server: Appliance, teller1: Host
 def _every_call(host: Host) -> list[str]:
     query = "select call_id, caller, state, opened_at, closed_at from session.call order by call_id"
     return host.ssh(f'cd / && runuser -u postgres -- psql -At tellerline -c "{query}"').stdout.splitlines()
+
+
+def test_an_upgrade_and_the_way_back_drop_no_live_call(
+    server: Appliance, teller1: Host, installed: Run, tmp_path: Path
+) -> None:
+    made = bundle()
+    assert made is not None
+    before = teller1.ssh("readlink /opt/tellerline/current").stdout
+    later = following(made, tmp_path)
+    callers = server.callers(server.number("teller1"), calls=3, seconds=60)
+    server.play("playbooks/upgrade.yml", "-e", json.dumps(later))
+    calls = callers.finish()
+    assert [call.ended_by for call in calls] == ["caller"] * 3, calls
+    assert later["tellerline_version"] in teller1.ssh("readlink /opt/tellerline/current").stdout
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+    callers = server.callers(server.number("teller1"), calls=3, seconds=20)
+    began_ns = time.monotonic_ns()
+    back = server.play("playbooks/rollback.yml", "-e", f"to={before.strip().rpartition('/')[2]}")
+    calls = callers.finish()
+    assert [call.ended_by for call in calls] == ["caller"] * 3, calls
+    drained = (max(call.ended_ns for call in calls) - began_ns) / 1e9
+    print(f"rollback: {back.seconds:.0f} s, of which {drained:.0f} s until the last call had ended")
+    assert teller1.ssh("readlink /opt/tellerline/current").stdout == before
+    assert back.seconds - max(drained, 0) <= _ROLLBACK_SECONDS
+    assert server.call("bank_call", server.number("teller1"))["passed"]
 
 
 def test_a_playbook_killed_in_the_middle_converges_when_run_again(
