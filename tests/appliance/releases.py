@@ -1,4 +1,4 @@
-"""Makes the release after the present one: a bundle of the same packages with this tree under the next number."""
+"""The release after the present one: the same packages, and this tree under the next number."""
 
 from __future__ import annotations
 
