@@ -271,7 +271,9 @@ class Edge:
             return False
         try:
             self.ask("uptime")
-        except command.EdgeError:
+            # Its process for TCP begins to listen a moment later.
+            socket.create_connection((self.address, 5061 if self.tls else self.port), 1).close()
+        except (command.EdgeError, ConnectionError):
             return False
         return True
 

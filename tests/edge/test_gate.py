@@ -195,12 +195,11 @@ def test_what_the_lane_calls_itself_stays_inside(gate: tuple[Edge, SipEnd]) -> N
 
 def test_a_flood_of_strangers_does_not_keep_callers_out(at: Addresses) -> None:
     with SipEnd(at(32)) as end, Edge(at, [end.address], flood_requests=20) as edge:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood, edge.phone() as phone:
-            flood.bind((at(66), 0))
-            packet = Phone((edge.address, 5060), host=at(66)).request("INVITE", "x" * 400)
+        with edge.phone(host=at(66)) as stranger, edge.phone() as phone:
+            packet = stranger.request("INVITE", "x" * 400)
             began = time.monotonic()
             for number in range(3000):
-                flood.sendto(packet, (edge.address, 5060))
+                stranger.send(packet)
                 if number == 1500:
                     assert phone.invite().status == 200
                     phone.talk().sending = False

@@ -327,7 +327,10 @@ def _wait_started(process: subprocess.Popen[bytes], path: str, seconds: float) -
         if Path(path).exists():
             with contextlib.suppress(EdgeError):
                 ask(path, "uptime", seconds=1.0)
-                return
+                # TCP and TLS are listened to a moment later, and a port that is taken is its end.
+                time.sleep(0.5)
+                if process.poll() is None:
+                    return
         time.sleep(0.1)
     raise EdgeError(f"OpenSIPS started, but did not answer within {seconds:.0f} s")
 
