@@ -13,6 +13,7 @@ from pathlib import Path
 from tellerline.bundle import checksums, debs, models, release, sbom, wanted
 from tellerline.bundle.commands import run
 from tellerline.bundle.debs import Apt
+from tellerline.bundle.models import Origins
 from tellerline.bundle.wheels import Wheels, lock
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
@@ -40,7 +41,7 @@ class Order:
     # Model names; none: every model of the starter manifest that is not optional.
     models: tuple[str, ...] = ()
     # Where models of models/production.yml come from.
-    origins: models.Origins = field(default_factory=models.Origins)
+    origins: Origins = field(default_factory=Origins)
     # APT sources, other than this machine's Debian.
     sources: tuple[Path, ...] = ()
     # Folders of .deb files: OpenSIPS, a GPU driver.
