@@ -272,7 +272,7 @@ class Appliance:
             site["tellerline_bundle_key"] = (made / "minisign.pub").read_text().splitlines()[1]
         # "z": read after the example's own files.
         (everywhere / "z_tests.yml").write_text(yaml.safe_dump({**site, **variables}))
-        with self._password.open("w", opener=_private) as file:
+        with open(self._password, "w", opener=_private) as file:
             file.write(secrets.token_hex(16))
         # As an operator's first step; given so, its questions are not asked.
         answers = {
