@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sandbox
 from hosts import Capture, Host, wait_for
 from installation import Appliance, Run, bundle
 from releases import following
@@ -60,6 +61,51 @@ def test_one_run_makes_a_phone_of_a_bare_host(server: Appliance, installed: Run)
 def test_every_unit_runs_and_none_has_failed(teller1: Host, installed: Run) -> None:
     assert teller1.ssh("systemctl --failed --plain --no-legend").stdout == ""
     assert teller1.ssh("systemctl is-active tellerline.target").stdout == "active\n"
+
+
+def test_the_models_answer_in_their_sandbox_as_they_do_without(teller1: Host, installed: Run) -> None:
+    unit = "tellerline-engine@cpu.service"
+    outside = sandbox.model_answers_outside(teller1, unit)
+    assert len(outside) > 6
+    assert sandbox.model_answers(teller1, unit) == outside
+    # It would show. (On Intel CTranslate2 does not run what it writes.)
+    if "AuthenticAMD" in teller1.ssh("cat /proc/cpuinfo").stdout:
+        assert sandbox.model_answers(teller1, unit, MemoryDenyWriteExecute="yes") != outside
+
+
+def test_the_units_of_the_host_are_as_closed_as_those_of_the_source(teller1: Host, installed: Run) -> None:
+    """With the site's drop-ins: a unit that is opened by one shows here alone."""
+    names = teller1.ssh("systemctl list-units --plain --no-legend --type=service 'tellerline-*'").stdout
+    for name in (line.split()[0] for line in names.splitlines()):
+        said = teller1.ssh("systemd-analyze", "security", "--threshold=20", name, check=False)
+        assert said.returncode == 0, f"{name}: {said.stdout.splitlines()[-1]}"
+
+
+@pytest.mark.parametrize("unit", ["pipeline@cpu-1", "connector@cpu-1", "session", "banking", "engine@cpu"])
+def test_a_daemon_that_hangs_is_killed_by_its_watchdog(unit: str, teller1: Host, installed: Run) -> None:
+    name = f"tellerline-{unit}.service"
+    before = _main_process(teller1, name)
+    teller1.ssh("systemctl", "kill", "--signal=STOP", "--kill-who=main", name)
+    wait_for(lambda: _main_process(teller1, name) not in ("0", before), f"{name} to be back", 120)
+    said = teller1.ssh("journalctl", "--boot", "--no-pager", "--unit", name).stdout
+    assert f"Killing process {before}" in said and "watchdog timeout" in said.lower()
+
+
+def test_a_unit_that_gave_up_is_told_and_tried_again(teller1: Host, installed: Run) -> None:
+    settings, name = "/etc/tellerline/pipeline@cpu-1.yml", "tellerline-pipeline@cpu-1.service"
+    teller1.ssh(
+        f"cp -p {settings} /run/kept.yml; echo 'wrong: 1' >> {settings}; systemctl restart {name}",
+        check=False,
+    )
+    wait_for(
+        lambda: teller1.ssh("systemctl", "is-failed", name, check=False).stdout == "failed\n",
+        "it to fail",
+        60,
+    )
+    wait_for(lambda: name in teller1.ssh("journalctl --no-pager -p alert").stdout, "the alarm", 20)
+    teller1.ssh(f"cp -p /run/kept.yml {settings}")
+    # Nobody starts it.
+    wait_for(lambda: _main_process(teller1, name) != "0", f"{name} to be tried again", 150)
 
 
 def test_the_second_run_changes_nothing(server: Appliance, installed: Run) -> None:
