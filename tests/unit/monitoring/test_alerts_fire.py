@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,8 @@ import prometheus
 import yaml
 
 _STEP_SECONDS = 15
+# Prometheus evaluates every 15 s; every minute is a quarter of the work.
+_EVALUATED = "1m"
 _HOUR = 3600 // _STEP_SECONDS
 # A phone that answers, unless a case says otherwise.
 _WELL = {'tellerline_connector_ready{host="gpu1",lane="0-0"}': f"1x{10 * _HOUR}"}
@@ -275,8 +276,8 @@ CASES = {
 _FIRING = 'count by (alertname) (ALERTS{alertstate="firing",alertname!="Watchdog"})'
 
 
-def written() -> str:
-    """The cases as promtool reads them."""
+def written(*chosen: str) -> str:
+    """The cases of these names as promtool reads them."""
     tests = [
         {
             "name": name,
@@ -297,14 +298,15 @@ def written() -> str:
             ],
         }
         for name, case in CASES.items()
+        if name in chosen
     ]
     rules = [str(path) for path in prometheus.RULES]
-    return yaml.safe_dump({"rule_files": rules, "evaluation_interval": "15s", "tests": tests})
+    return yaml.safe_dump({"rule_files": rules, "evaluation_interval": _EVALUATED, "tests": tests})
 
 
 def test_alerts_fire_when_they_should_and_no_others_do(tmp_path: Path) -> None:
     cases = tmp_path / "cases.yml"
-    cases.write_text(written(), encoding="utf-8")
+    cases.write_text(written(*CASES), encoding="utf-8")
     command = [prometheus.tool("promtool"), "test", "rules", str(cases)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -312,7 +314,8 @@ def test_alerts_fire_when_they_should_and_no_others_do(tmp_path: Path) -> None:
 
 def test_promtool_would_tell(tmp_path: Path) -> None:
     cases = tmp_path / "cases.yml"
-    cases.write_text(re.sub(r'alertname="EngineDown"', 'alertname="Gone"', written()), encoding="utf-8")
+    true = written("an engine does not answer")
+    cases.write_text(true.replace('alertname="EngineDown"', 'alertname="Gone"'), encoding="utf-8")
     command = [prometheus.tool("promtool"), "test", "rules", str(cases)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
