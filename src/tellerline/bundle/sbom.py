@@ -64,10 +64,11 @@ def python(folder: Path, bundle: Path) -> Iterator[Component]:
         name, version = str(metadata["Name"]), str(metadata["Version"])
         purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version)}"
         file, digest = str(wheel.relative_to(bundle)), checksums.sha256(wheel)
-        yield Component("python", name, version, _of_metadata(name, metadata), purl, file, digest)
+        yield Component("python", name, version, licence_of(metadata), purl, file, digest)
 
 
-def _of_metadata(name: str, metadata: Any) -> str:
+def licence_of(metadata: Any) -> str:
+    """What a Python package's metadata says of its licence, on one line."""
     if expression := metadata["License-Expression"]:
         return str(expression)
     text = str(metadata["License"] or "").strip()
@@ -76,7 +77,7 @@ def _of_metadata(name: str, metadata: Any) -> str:
     classified = [
         c.removeprefix(_CLASSIFIER) for c in metadata.get_all("Classifier") or () if _CLASSIFIER in c
     ]
-    return ", ".join(classified) or _READ_IN_SOURCES.get(name.lower(), "see its sources")
+    return ", ".join(classified) or _READ_IN_SOURCES.get(str(metadata["Name"]).lower(), "see its sources")
 
 
 def debian(folder: Path, bundle: Path) -> Iterator[Component]:
