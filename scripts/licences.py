@@ -29,6 +29,7 @@ ELSEWHERE = """## Inside packages, and from Debian
 | BANKING77 (weights derived from it: language/intent_weights) | PolyAI Limited | CC-BY-4.0 |
 | AgentDojo's banking injections (tests/data) | ETH Zurich SPY Lab | MIT |
 | sipp, iproute2 (tests) | Debian | GPL-2.0 |
+| promtool, amtool (tests) | Debian | Apache-2.0 |
 | espeak-ng | Debian | GPL-3.0-or-later |
 """
 
