@@ -66,7 +66,8 @@ def in_sandbox(host: Host, unit: str, *command: str, **changed: str) -> str:
             raise HostsError(f"{command[0]} failed in the sandbox of {unit}:\n{said}")
         return host.ssh("cat", f"/run/{name}.out").stdout
     finally:
-        host.ssh(f"rm -f /run/systemd/system/{name} /run/{name}.*; systemctl daemon-reload", check=False)
+        gone = f"rm -f /run/systemd/system/{name} /run/{name}.*"
+        host.ssh(f"{gone}; systemctl daemon-reload; systemctl reset-failed {name}", check=False)
 
 
 def model_answers(host: Host, unit: str, **changed: str) -> Mapping[str, Any]:

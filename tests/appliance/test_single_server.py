@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sandbox
-from hosts import Capture, Host, wait_for
+from hosts import Capture, Host, HostsError, wait_for
 from installation import Appliance, Run, bundle
 from releases import following
 
@@ -68,9 +68,14 @@ def test_the_models_answer_in_their_sandbox_as_they_do_without(teller1: Host, in
     outside = sandbox.model_answers_outside(teller1, unit)
     assert len(outside) > 6
     assert sandbox.model_answers(teller1, unit) == outside
-    # It would show. (On Intel CTranslate2 does not run what it writes.)
+    # It would show: other answers, or none. (On Intel CTranslate2 does not run what it writes.)
     if "AuthenticAMD" in teller1.ssh("cat /proc/cpuinfo").stdout:
-        assert sandbox.model_answers(teller1, unit, MemoryDenyWriteExecute="yes") != outside
+        try:
+            denied = sandbox.model_answers(teller1, unit, MemoryDenyWriteExecute="yes")
+        except HostsError as error:
+            assert "Whisper" in str(error)
+        else:
+            assert denied != outside
 
 
 def test_the_units_of_the_host_are_as_closed_as_those_of_the_source(teller1: Host, installed: Run) -> None:

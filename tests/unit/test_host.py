@@ -144,6 +144,26 @@ def test_lanes_or_all_of_them(tmp_path: Path, lanes: dict[str, Connector]) -> No
     assert command(tmp_path, "drain", "0-0", "--all").exit_code == 2
 
 
+def test_breakers_are_those_of_the_daemon_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaker(name: str, state: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+        return name, tuple(sorted({**labels, name: state}.items()))
+
+    found = {
+        breaker("tellerline_banking_breaker", "open"): 1.0,
+        breaker("tellerline_banking_breaker", "closed"): 0.0,
+        breaker("tellerline_pipeline_provider_breaker", "open", kind="synthesis", provider="local"): 1.0,
+        ("tellerline_banking_closed", ()): 1.0,
+    }
+    monkeypatch.setattr(host, "figures", lambda unit: found)
+    for daemon in ("engine@0", "pipeline@0-0"):
+        (tmp_path / f"{daemon}.yml").write_text("{}")
+    shown = status.look(tmp_path)
+    assert shown.breakers == [{"daemon": "pipeline@0-0", "of": "synthesis by local", "state": "open"}]
+    assert not [fault for fault in shown.faults if "bank" in fault]
+
+
 # ---- certificates
 
 

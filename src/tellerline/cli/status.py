@@ -18,6 +18,7 @@ from tellerline.host import LaneAnswer, State, Unit
 
 _ERRORS = 5
 _GPU_FIELDS = ("index", "name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu")
+_BREAKERS = {"pipeline": "tellerline_pipeline_provider_breaker", "banking": "tellerline_banking_breaker"}
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,14 @@ def _add_figures(shown: Shown, unit: Unit) -> None:
                 "free": None if free is None else int(free),
             }
         )
-    for name in ("tellerline_pipeline_provider_breaker", "tellerline_banking_breaker"):
-        for of, state in host.enumerated(found, name):
-            daemon = f"{unit.daemon}@{unit.instance}" if unit.instance else unit.daemon
-            shown.breakers.append({"daemon": daemon, "of": of or "the bank", "state": state})
-            if state == "open":
-                shown.faults.append(f"{daemon}: the breaker of {of or 'the bank'} is open")
-    if found.get(("tellerline_banking_closed", ())) == 1.0:
+    # Every process has every metric; those of another daemon stand where they began.
+    breaker = _BREAKERS.get(unit.daemon)
+    for of, state in host.enumerated(found, breaker) if breaker is not None else ():
+        daemon = f"{unit.daemon}@{unit.instance}" if unit.instance else unit.daemon
+        shown.breakers.append({"daemon": daemon, "of": of or "the bank", "state": state})
+        if state == "open":
+            shown.faults.append(f"{daemon}: the breaker of {of or 'the bank'} is open")
+    if unit.daemon == "banking" and found.get(("tellerline_banking_closed", ())) == 1.0:
         shown.faults.append("banking: money and new authentications are closed (no database)")
 
 
@@ -172,6 +174,9 @@ def lines(shown: Shown) -> Iterator[str]:
     for unit in shown.units:
         yield f"{unit['unit']:<40} {unit['state']:<10} {unit['restarts']:>8}  {unit['says']}".rstrip()
     for breaker in shown.breakers:
+        # The engine's own never opens: it has no other to give way to.
+        if breaker["state"] == "closed" and breaker["of"].endswith("by local"):
+            continue
         yield f"breaker of {breaker['of']} in {breaker['daemon']}: {breaker['state']}"
     if shown.errors:
         yield ""

@@ -300,6 +300,8 @@ class Utterance:
                 following = self._without(door) if _dead(error) else None
             finally:
                 stream.cancel()
+            # Ends whoever still waits on it; a task that is only forgotten is one asyncio complains of.
+            self._requests.put_nowait(None)
             self._requests = asyncio.Queue()
             for message in self._said:
                 self._requests.put_nowait(message)
