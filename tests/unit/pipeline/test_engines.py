@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -183,7 +184,9 @@ async def test_an_engine_serves_once_it_has_the_prompt(engines: tuple[Fake, Fake
     await engine.close()
 
 
-async def test_who_takes_over_hears_the_whole_utterance(engine: Engine, engines: tuple[Fake, Fake]) -> None:
+async def test_who_takes_over_hears_the_whole_utterance(
+    engine: Engine, engines: tuple[Fake, Fake], caplog: pytest.LogCaptureFixture
+) -> None:
     engines[0].dies_at_finalize = True
     transcripts: asyncio.Queue[pb.Transcript | None] = asyncio.Queue()
     utterance = engine.recognise("c", 1, "en", transcripts.put_nowait)
@@ -194,6 +197,10 @@ async def test_who_takes_over_hears_the_whole_utterance(engine: Engine, engines:
     assert transcript is not None
     assert (transcript.sequence, transcript.text) == (1, "other")
     assert engines[1].heard == b"how much is in my account"
+    # Nothing of the first stream is left lying about.
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "asyncio" not in {record.name for record in caplog.records}
     # It goes on there.
     utterance.audio(b" now")
     utterance.finalise(2)
