@@ -218,8 +218,6 @@ def test_a_part_somebody_touched_is_refused_and_the_database_in_use_stays(
     failed = server.play("playbooks/restore.yml", "-e", f"restore_from={folder}", check=False)
     assert failed.status != 0 and "database.0000" in failed.output
     assert server.records("teller1") == before
-    # What was stopped for it is started again by the next run.
-    server.play("playbooks/data.yml")
     assert server.call("bank_call", server.number("teller1"))["passed"]
 
 
