@@ -212,6 +212,13 @@ def write_private(path: str, content: bytes, mode: int) -> None:
     os.replace(partial, path)
 
 
+def spki(holder: ec.EllipticCurvePrivateKey | x509.Certificate) -> bytes:
+    """Its public key, to compare: key objects of Debian 12's cryptography are never equal."""
+    return holder.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 class Authority:
     """The folder of the authority: what is there, and what is made."""
 
@@ -251,7 +258,7 @@ class Authority:
         """Key and certificate. Raises ValueError where the passphrase is wrong or the two are no pair."""
         key = serialization.load_pem_private_key(self._read(self.key_path), self._passphrase)
         certificate = x509.load_pem_x509_certificate(self._read(self.certificate_path))
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or spki(key) != spki(certificate):
             raise ValueError(f"{self.key_path} is not the key of {self.certificate_path}")
         return key, certificate
 
