@@ -16,7 +16,7 @@ short_description: Keep a secret as an encrypted systemd credential
 description:
   - Encrypts I(secret) with C(systemd-creds) on the host that is to use it (its TPM, or its own key), since
     nothing encrypted elsewhere could be opened there. The secret travels in the module's arguments over SSH
-    and reaches C(systemd-creds) through a pipe: it is in no command line, environment or file in clear.
+    and reaches C(systemd-creds) through a pipe, so it is in no command line, environment or file in clear.
   - What is there already is opened and compared, so that a second run changes nothing.
 options:
   name:
