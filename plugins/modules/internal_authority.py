@@ -201,6 +201,14 @@ def _end(certificate: x509.Certificate) -> datetime.datetime:
     return zoned.replace(tzinfo=None) if zoned is not None else certificate.not_valid_after
 
 
+def _public(holder: Any) -> bytes:
+    """The public key of a private key or a certificate."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    content = holder.public_key().public_bytes(serialization.Encoding.DER, form)
+    assert isinstance(content, bytes)
+    return content
+
+
 def write_private(path: str, content: bytes, mode: int) -> None:
     """Replaces `path` in one step."""
     handle, partial = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".authority-")
