@@ -30,6 +30,8 @@ _GPU_FIELDS = (
     "ecc.errors.uncorrected.volatile.total",
 )
 _MEBIBYTE = 1 << 20
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_ESTABLISHED = "01"
 # Name → what it says; gauges all but those that end in _total.
 HELP = {
     "tellerline_certificate_not_after_unix_seconds": "When a certificate ends.",
@@ -42,7 +44,8 @@ HELP = {
     "tellerline_gpu_busy_ratio": "How much of the time the GPU worked.",
     "tellerline_gpu_uncorrected_errors_total": "Memory errors of the GPU since its driver was loaded.",
     "tellerline_virtual_address_held": "1 when this edge holds the virtual address.",
-    "tellerline_siem_queue_bytes": "Log that waits on disk for the SIEM.",
+    "tellerline_siem_connected": "1 while a connection to the SIEM is open.",
+    "tellerline_siem_queue_bytes": "Log on disk for the SIEM; the last file stays when it is sent.",
 }
 
 
@@ -120,9 +123,15 @@ def virtual_address(address: str, told: str | None) -> Iterator[Sample]:
     yield Sample("tellerline_virtual_address_held", float(address.partition("/")[0] in held))
 
 
-def siem_queue(pattern: str) -> Iterator[Sample]:
-    """Bytes rsyslog keeps on disk."""
-    if pattern:
+def siem(port: int, pattern: str, tables: Iterable[Path]) -> Iterator[Sample]:
+    """Whether the kernel's `tables` (proc(5), net/tcp) have a connection to `port`; bytes rsyslog keeps on disk.
+
+    `port` 0: this site has no SIEM.
+    """
+    if port:
+        rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
+        ours = [row for row in rows if int(row[2].rpartition(":")[2], 16) == port and row[3] == _ESTABLISHED]
+        yield Sample("tellerline_siem_connected", float(bool(ours)))
         yield Sample(
             "tellerline_siem_queue_bytes", float(sum(os.stat(path).st_size for path in glob.glob(pattern)))
         )
@@ -137,7 +146,7 @@ def collect(settings: dict[str, Any]) -> list[Sample]:
         *tasks(settings["tasks"]),
         *gpus(wanted, _run(*asked) if wanted else None),
         *virtual_address(address, _run("ip", "-json", "address") if address else None),
-        *siem_queue(settings["siem_queue"]),
+        *siem(settings["siem_port"], settings["siem_queue"], _TABLES),
     ]
 
 
@@ -169,7 +178,14 @@ def write_whole(path: Path, text: str) -> None:
 def load(path: Path) -> dict[str, Any]:
     """The settings; raises ValueError in words an operator can act on."""
     settings = json.loads(path.read_text(encoding="utf-8"))
-    kinds = {"certificates": list, "tasks": dict, "gpus": list, "virtual_address": str, "siem_queue": str}
+    kinds = {
+        "certificates": list,
+        "tasks": dict,
+        "gpus": list,
+        "virtual_address": str,
+        "siem_port": int,
+        "siem_queue": str,
+    }
     for key, kind in kinds.items():
         if not isinstance(settings.get(key), kind):
             raise ValueError(f"{path}: {key}: {settings.get(key)!r} must be a {kind.__name__}")

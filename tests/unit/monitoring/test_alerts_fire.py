@@ -241,9 +241,7 @@ CASES = {
         },
         {"TaskOverdue": 1},
     ),
-    "the SIEM is away": Case(
-        "30m", {'tellerline_siem_queue_bytes{host="gpu1"}': "100x200"}, {"SiemBehind": 1}
-    ),
+    "the SIEM is away": Case("30m", {'tellerline_siem_connected{host="gpu1"}': "0x200"}, {"SiemBehind": 1}),
     "a GPU is gone": Case("5m", {'tellerline_gpu_present{host="gpu1",gpu="1"}': "0x100"}, {"GpuMissing": 1}),
     "a GPU has broken memory": Case(
         "5m",

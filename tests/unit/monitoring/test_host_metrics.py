@@ -20,6 +20,7 @@ NOTHING: dict[str, Any] = {
     "tasks": {},
     "gpus": [],
     "virtual_address": "",
+    "siem_port": 0,
     "siem_queue": "",
 }
 
@@ -100,10 +101,19 @@ def test_who_holds_the_virtual_address() -> None:
     assert lines(host_metrics.virtual_address("", told)) == []
 
 
-def test_the_log_that_waits_is_counted(tmp_path: Path) -> None:
+def test_whether_the_siem_is_connected_and_what_waits(tmp_path: Path) -> None:
+    table = tmp_path / "tcp"
+    head = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+    row = "   0: 0A4D0015:D2F0 0A4D0063:{port:04X} {state} 00000000:00000000\n"
     (tmp_path / "siem.00000001").write_bytes(b"x" * 100)
     (tmp_path / "siem.00000002").write_bytes(b"x" * 11)
-    assert lines(host_metrics.siem_queue(str(tmp_path / "siem.0*"))) == ["tellerline_siem_queue_bytes 111"]
+    for port, state, connected in ((6514, "01", 1), (6514, "08", 0), (6515, "01", 0)):
+        table.write_text(head + row.format(port=port, state=state))
+        assert lines(host_metrics.siem(6514, str(tmp_path / "siem.0*"), [table])) == [
+            f"tellerline_siem_connected {connected}",
+            "tellerline_siem_queue_bytes 111",
+        ]
+    assert lines(host_metrics.siem(0, "", [table])) == []
 
 
 def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
@@ -121,7 +131,7 @@ def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
 
 def test_it_runs_with_no_other_python_than_debians(tmp_path: Path) -> None:
     config, out = tmp_path / "host.json", tmp_path / "tellerline.prom"
-    config.write_text(json.dumps({**NOTHING, "siem_queue": "/nowhere*"}))
+    config.write_text(json.dumps({**NOTHING, "siem_port": 6514, "siem_queue": "/nowhere*"}))
     command = [sys.executable, "-I", "-S", SCRIPT, "--config", config, "--out", out]
     subprocess.run(command, check=True)
     assert out.read_text().endswith("tellerline_siem_queue_bytes 0\n")
