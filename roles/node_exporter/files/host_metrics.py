@@ -124,7 +124,7 @@ def virtual_address(address: str, told: str | None) -> Iterator[Sample]:
 
 
 def siem(port: int, pattern: str, tables: Iterable[Path]) -> Iterator[Sample]:
-    """Whether the kernel's `tables` (proc(5), net/tcp) have a connection to `port`; bytes rsyslog keeps on disk.
+    """Whether the kernel's `tables` (proc(5), net/tcp) have a connection to `port`; bytes kept on disk.
 
     `port` 0: this site has no SIEM.
     """
