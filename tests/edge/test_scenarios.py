@@ -162,6 +162,26 @@ def test_mutated_invitations(battered: Edge) -> None:
     _lives(battered)
 
 
+# What ended a process of OpenSIPS 3.6.8 before route[sane] was there.
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"127.9.20\x00\n\x00\n<\x00<: \xff@;;=\n;\r==@\n0 : :\xff:0\n\n\r:>\x00\xff>\n::\x00 @@< \n@ @.10",
+        b"127.9.20.10\x00\r>\r :>:@\n>\r;\r\r00:41217",
+        b"127.9\x00\r0=@\n:=;><>=:<>\x00\xff\n\r\xff=\n0: @@=0:\x00<\xff >:\xff\xff::\n= \xff\xff .20.10:55473",
+        b"127.9.20.10 : 5060",
+    ],
+)
+def test_a_malformed_via_ends_nothing(battered: Edge, host: bytes) -> None:
+    with battered.phone() as phone:
+        for method in ("INVITE", "OPTIONS", "REGISTER", "BYE"):
+            request = phone.request(method)
+            mine = f"{phone.host}:{phone.port}".encode()
+            for _ in range(20):
+                phone.send(request.replace(b"UDP " + mine, b"UDP " + host, 1))
+    _lives(battered)
+
+
 def test_garbage_in_the_sound(battered: Edge) -> None:
     chance = random.Random(1)
     with battered.phone() as phone:
