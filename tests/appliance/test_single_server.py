@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sandbox
+import watching
 from hosts import Capture, Host, HostsError, wait_for
 from installation import Appliance, Run, bundle
 from releases import following
@@ -61,6 +62,37 @@ def test_one_run_makes_a_phone_of_a_bare_host(server: Appliance, installed: Run)
 def test_every_unit_runs_and_none_has_failed(teller1: Host, installed: Run) -> None:
     assert teller1.ssh("systemctl --failed --plain --no-legend").stdout == ""
     assert teller1.ssh("systemctl is-active tellerline.target").stdout == "active\n"
+
+
+def test_monitoring_hears_every_daemon_and_has_nothing_to_say(teller1: Host, installed: Run) -> None:
+    def all_up() -> bool:
+        heard = watching.targets(teller1)
+        return bool(heard) and set(heard.values()) == {"up"}
+
+    wait_for(all_up, "every daemon to be heard", 90)
+    heard = {name.split()[0] for name in watching.targets(teller1)}
+    assert heard >= {"engine", "connector", "pipeline", "session", "banking", "node", "alertmanager"}
+    assert watching.broken_rules(teller1) == {}
+    assert "Watchdog" in watching.alerts(teller1)
+    # A container cannot set its clock, and shares memory and processors with whatever else runs here.
+    assert watching.alerts(teller1) - {"Watchdog", "ClockWrong", "CpuBusy", "MemoryShort"} == set()
+
+
+def test_a_lane_that_is_gone_is_told_and_told_when_it_is_back(teller1: Host, installed: Run) -> None:
+    teller1.ssh("systemctl stop tellerline-pipeline@cpu-1")
+    wait_for(lambda: "LaneDown" in watching.alerts(teller1), "the alert", 180)
+    teller1.ssh("systemctl start tellerline-pipeline@cpu-1")
+    wait_for(lambda: "LaneDown" not in watching.alerts(teller1), "its end", 180)
+
+
+def test_call_records_are_exported(teller1: Host, installed: Run) -> None:
+    teller1.ssh("systemctl start tellerline-call-export")
+    listed = teller1.ssh("stat -c '%a %G %n' /var/lib/tellerline/call-export/calls-*.csv").stdout.splitlines()
+    assert len(listed) == 3
+    assert all(line.startswith("640 tellerline ") for line in listed)
+    told = 'tellerline_task_succeeded_unix_seconds{task="call-export"}'
+    teller1.ssh("systemctl start tellerline-host-metrics")
+    assert told in teller1.ssh("cat /var/lib/prometheus/node-exporter/tellerline.prom").stdout
 
 
 def test_the_models_answer_in_their_sandbox_as_they_do_without(teller1: Host, installed: Run) -> None:
