@@ -335,6 +335,10 @@ def reload_unit(unit: str) -> str | None:
     """Reloads `unit` where it runs; what systemd said when it would not."""
     if subprocess.run(["systemctl", "is-active", "--quiet", unit]).returncode != 0:
         return None
+    # Straight after its package a daemon knows neither certificates nor how to reload: its role starts it anew.
+    able = subprocess.run(["systemctl", "show", "-P", "CanReload", unit], capture_output=True, text=True)
+    if able.stdout.strip() != "yes":
+        return None
     done = subprocess.run(["systemctl", "reload", unit], capture_output=True, text=True)
     return done.stderr.strip() if done.returncode != 0 else None
 
