@@ -332,8 +332,12 @@ def write_whole(path: str, content: bytes, mode: int) -> None:
 
 
 def reload_unit(unit: str) -> str | None:
-    """Reloads `unit` where it runs; what systemd said when it would not."""
-    if subprocess.run(["systemctl", "is-active", "--quiet", unit]).returncode != 0:
+    """Reloads `unit` where it runs and can; what systemd said when it would not.
+
+    One that cannot yet has only been installed: its role restarts it with the settings it writes.
+    """
+    asked = ["systemctl", "show", "--property=ActiveState,CanReload", "--value", unit]
+    if subprocess.run(asked, capture_output=True, text=True).stdout.split() != ["active", "yes"]:
         return None
     # Straight after its package a daemon knows neither certificates nor how to reload: its role starts it anew.
     able = subprocess.run(["systemctl", "show", "-P", "CanReload", unit], capture_output=True, text=True)
