@@ -339,10 +339,6 @@ def reload_unit(unit: str) -> str | None:
     asked = ["systemctl", "show", "--property=ActiveState,CanReload", "--value", unit]
     if subprocess.run(asked, capture_output=True, text=True).stdout.split() != ["active", "yes"]:
         return None
-    # Straight after its package a daemon knows neither certificates nor how to reload: its role starts it anew.
-    able = subprocess.run(["systemctl", "show", "-P", "CanReload", unit], capture_output=True, text=True)
-    if able.stdout.strip() != "yes":
-        return None
     done = subprocess.run(["systemctl", "reload", unit], capture_output=True, text=True)
     return done.stderr.strip() if done.returncode != 0 else None
 
