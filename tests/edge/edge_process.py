@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import dataclasses
 import importlib.util
 import itertools
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -64,6 +69,30 @@ class Addresses:
         self._lock.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A network namespace that stands for a host."""
+
+    name: str
+    address: str
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Sockets that this thread makes inside belong to this host."""
+        with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{self.name}") as there:
+            _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(here.fileno())
+
+
+def _enter(namespace: int) -> None:
+    # os.setns comes with Python 3.12; CLONE_NEWNET is <linux/sched.h>'s.
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0x40000000):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,19 +115,22 @@ class Edge:
     """OpenSIPS and rtpengine with a configuration of their own. Use as a context manager.
 
     `lanes` are (address, port) of lanes, each on the host its address names; `settings` are the role's variables,
-    without their prefix.
+    without their prefix. `host` runs it in a network namespace instead of on the loopback.
     """
 
-    def __init__(self, at: Addresses, lanes: list[tuple[str, int]], **settings: Any) -> None:
+    def __init__(
+        self, at: Addresses, lanes: list[tuple[str, int]], host: Host | None = None, **settings: Any
+    ) -> None:
         # Not tmp_path: a unix socket's path must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="tledge-"))
         self.folder.chmod(0o755)
         self.at = at
         # Addresses of its own: tests keep an edge for a module and start others beside it.
+        self.host = host
         first = next(at.edges)
-        self.address = at(first)
+        self.address = at(first) if host is None else host.address
         self.port = 5060
-        self.inside = at(first + 1)
+        self.inside = at(first + 1) if host is None else host.address
         self.trunk = at(10)
         self._control_port = _free_port()
         control = f"127.0.0.1:{self._control_port}"
@@ -192,7 +224,7 @@ class Edge:
         command.prepare(self.settings)
         run = ["opensips", "-F", "-f", str(self.config), "-m", "64", "-M", "16"]
         run += ["-P", str(self.folder / "run" / "pid")]
-        self.opensips = subprocess.Popen(run, stdout=self._log, stderr=self._log)
+        self.opensips = self.run(run)
         wait_until(self._answers, 10, f"OpenSIPS to start; it said\n{self.log()[-3000:]}")
 
     def start_rtpengine(self) -> None:
@@ -208,12 +240,21 @@ class Edge:
         values.update({f"rtpengine_{key}": value for key, value in given.items()})
         config.write_text(render(RELAY, "etc/rtpengine/rtpengine.conf.j2", values))
         run = ["rtpengine", "--foreground", "--config-file", str(config)]
-        self.rtpengine = subprocess.Popen(run, stdout=self._log, stderr=self._log)
+        self.rtpengine = self.run(run)
         wait_until(
-            lambda: command.rtpengine_answers(f"udp:{self._control}", 0.3),
+            self._relay_answers,
             10,
             f"rtpengine to start; it said\n{self.log()[-3000:]}",
         )
+
+    def run(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Starts a process on this edge's host; what it says goes into the log."""
+        prefix = [] if self.host is None else ["ip", "netns", "exec", self.host.name]
+        return subprocess.Popen([*prefix, *command], stdout=self._log, stderr=self._log)
+
+    def _relay_answers(self) -> bool:
+        with self.host.entered() if self.host else contextlib.nullcontext():
+            return bool(command.rtpengine_answers(f"udp:{self._control}", 0.3))
 
     def stop(self) -> None:
         """Stops OpenSIPS as systemd does."""
@@ -221,6 +262,16 @@ class Edge:
             self.opensips.terminate()
             self.opensips.wait(20)
             self.opensips = None
+
+    def kill(self) -> None:
+        """Kills every process of OpenSIPS, as systemd does with what is left of a unit whose main process died."""
+        assert self.opensips is not None
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if line.startswith(b"opensips") and str(self.folder).encode() in line:
+                    os.kill(int(pid), signal.SIGKILL)
+        self.opensips.wait(5)
 
     def close(self) -> None:
         self.stop()
@@ -272,7 +323,8 @@ class Edge:
         try:
             self.ask("uptime")
             # Its process for TCP begins to listen a moment later.
-            socket.create_connection((self.address, 5061 if self.tls else self.port), 1).close()
+            with self.host.entered() if self.host else contextlib.nullcontext():
+                socket.create_connection((self.address, 5061 if self.tls else self.port), 1).close()
         except (command.EdgeError, ConnectionError):
             return False
         return True
@@ -286,6 +338,8 @@ class Caller(Phone):
         contact = final.header("Contact")
         if final.status == 200 and "<" in contact:
             self.target = contact.partition("<")[2].partition(">")[0]
+            host, _, port = self.target.removeprefix("sip:").rpartition("@")[2].split(";")[0].partition(":")
+            self.lane = host, int(port or 5060)
         return final
 
     def start_line(self, remote: tuple[str, int]) -> None:

@@ -47,7 +47,13 @@ class SipEnd:
 
     def invitations(self) -> int:
         """How many calls it was offered; a retransmission is the same call."""
-        return len({request.header("Call-ID") for request in self.of("INVITE") if ";tag=" not in request.header("To")})
+        return len(
+            {
+                request.header("Call-ID")
+                for request in self.of("INVITE")
+                if ";tag=" not in request.header("To")
+            }
+        )
 
     def send(self, method: str, invite: Message, extra: str = "", cseq: int = 1) -> Message | None:
         """Sends a request of its own within the call that `invite` began; gives back the final answer."""
@@ -113,6 +119,6 @@ class SipEnd:
                 "m=audio 40000 RTP/AVP 0\r\na=sendrecv\r\n"
             )
             lines += [f"Contact: <sip:{host}:{port}>", "Content-Type: application/sdp"]
-            lines += ["Server: lane-software/1.0", f"Warning: 399 {host} \"lane\""]
+            lines += ["Server: lane-software/1.0", f'Warning: 399 {host} "lane"']
         lines += [f"Content-Length: {len(body)}", "", body]
         self._socket.sendto("\r\n".join(lines).encode(), source)

@@ -82,7 +82,9 @@ def test_hold_takes_effect_and_ends(edge: Edge, lanes: Lanes) -> None:
         assert phone.invite().direction() == "sendrecv"
         phone.talk().wait_packets(10)
         wait_until(
-            lambda: sum(len(lane.of_call(phone.call_id, "hold")) for lane in lanes) == 2, 5, "hold and its end"
+            lambda: sum(len(lane.of_call(phone.call_id, "hold")) for lane in lanes) == 2,
+            5,
+            "hold and its end",
         )
 
 

@@ -66,7 +66,9 @@ def test_a_silent_host_costs_one_caller_a_second_and_the_next_nothing(at: Addres
             assert up[f"{at(42)}:5070"]
 
 
-def test_a_silent_lane_does_not_take_its_neighbour_with_it_where_there_is_no_other_host(at: Addresses) -> None:
+def test_a_silent_lane_does_not_take_its_neighbour_with_it_where_there_is_no_other_host(
+    at: Addresses,
+) -> None:
     with (
         SipEnd(at(41), status=0) as silent,
         SipEnd(at(41), port=5071) as neighbour,
@@ -109,7 +111,9 @@ def test_an_operator_takes_a_lane_out_and_back(at: Addresses, capsys: pytest.Cap
         assert (one.invitations(), two.invitations()) == (0, 3)
         # Its probes are answered, and still it stays out until the operator says so.
         asked = len(one.of("OPTIONS"))
-        wait_until(lambda: len(one.of("OPTIONS")) > asked or not edge.lanes()["host41/0-0"]["up"], 5, "a probe")
+        wait_until(
+            lambda: len(one.of("OPTIONS")) > asked or not edge.lanes()["host41/0-0"]["up"], 5, "a probe"
+        )
         assert edge.lanes()["host41/0-0"]["drained"]
         command.show(edge.settings["socket"], as_json=False)
         assert "host41/0-0" in capsys.readouterr().out
@@ -134,7 +138,10 @@ def test_the_tables_are_read_again_without_forgetting_calls_or_drained_lanes(at:
         command.set_drained(edge.settings["socket"], ["host41"], True)
         before = {name: lane["calls"] for name, lane in edge.lanes().items()}
         rows = edge.values["opensips_lanes"]
-        edge.values["opensips_lanes"] = [{**rows[0], "id": rows[0]["id"] + 900, "port": 5099, "name": "0-9"}, *rows]
+        edge.values["opensips_lanes"] = [
+            {**rows[0], "id": rows[0]["id"] + 900, "port": 5099, "name": "0-9"},
+            *rows,
+        ]
         edge.write()
         edge.ask("dbt_reload", f"{edge.folder}/tables")
         edge.ask("lb_reload")

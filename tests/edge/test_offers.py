@@ -59,14 +59,20 @@ def test_only_one_line_of_audio_is_passed_and_the_answer_names_all(shown: tuple[
 
 @pytest.mark.parametrize("ptime", ["5", "65", "100", "4294967297", "-20", "20.5", "0"])
 def test_packet_times_out_of_bounds_are_left_out(shown: tuple[Edge, SipEnd], ptime: str) -> None:
-    status, sdp, _ = _dial(shown, _HEAD + f"m=audio {{port}} RTP/AVP 0\r\na=ptime:{ptime}\r\na=maxptime:900\r\n")
+    status, sdp, _ = _dial(
+        shown, _HEAD + f"m=audio {{port}} RTP/AVP 0\r\na=ptime:{ptime}\r\na=maxptime:900\r\n"
+    )
     assert status == 200
     assert "a=ptime" not in sdp
     assert re.findall(r"a=maxptime:(\d+)", sdp) == ["60"]
 
 
 def test_attributes_nobody_asked_for_are_left_out(shown: tuple[Edge, SipEnd]) -> None:
-    junk = "a=" + "x" * 900 + "\r\na=candidate:1 1 UDP 1 10.0.0.1 9 typ host\r\na=rtcp-fb:0 nack\r\na=extmap:1 urn:x\r\n"
+    junk = (
+        "a="
+        + "x" * 900
+        + "\r\na=candidate:1 1 UDP 1 10.0.0.1 9 typ host\r\na=rtcp-fb:0 nack\r\na=extmap:1 urn:x\r\n"
+    )
     status, sdp, _ = _dial(shown, _HEAD + "b=AS:4000000000\r\nm=audio {port} RTP/AVP 0\r\n" + junk)
     assert status == 200
     assert not re.search(r"xxx|candidate|rtcp-fb|extmap|b=", sdp)

@@ -102,7 +102,9 @@ def battered(at: Addresses, make_lane: Callable[..., EdgeLane]) -> Iterator[Edge
             phone.talk().wait_packets(10)
             yield edge
             packets = list(phone.talk().wait_packets(25))
-            assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets)), "a packet is missing"
+            assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets)), (
+                "a packet is missing"
+            )
             assert phone.bye().status == 200
         with edge.phone() as phone:
             assert phone.invite().status == 200

@@ -85,10 +85,13 @@ def chosen(path: str, names: Sequence[str]) -> list[dict[str, Any]]:
         hits = [
             lane
             for lane in known
-            if name in (lane["lane"], lane["lane"].split("/")[0], lane["address"], lane["address"].split(":")[0])
+            if name
+            in (lane["lane"], lane["lane"].split("/")[0], lane["address"], lane["address"].split(":")[0])
         ]
         if not hits:
-            raise EdgeError(f"{name}: no lane of this edge; there are {', '.join(lane['lane'] for lane in known)}")
+            raise EdgeError(
+                f"{name}: no lane of this edge; there are {', '.join(lane['lane'] for lane in known)}"
+            )
         picked += hits
     return picked
 
@@ -216,7 +219,9 @@ def certificate_table(certificate: str, key: str, authority: str) -> str:
 
 def write_certificates(settings: dict[str, Any]) -> bool:
     """Writes the table from the PEM files; True when it differs from what was there."""
-    table = certificate_table(*(Path(settings[name]).read_text() for name in ("certificate", "key", "authority")))
+    table = certificate_table(
+        *(Path(settings[name]).read_text() for name in ("certificate", "key", "authority"))
+    )
     folder = Path(settings["folder"]) / "tls"
     path = folder / "tls_mgm"
     if path.exists() and path.read_text() == table:
@@ -377,7 +382,9 @@ def arguments() -> argparse.ArgumentParser:
     wait.add_argument("seconds", type=float)
     commands.add_parser("certificates", help="have OpenSIPS use the certificate that is on disk")
     commands.add_parser("prepare", help="make the files OpenSIPS needs to start (its unit does so)")
-    checking = commands.add_parser("check", help="start OpenSIPS on a configuration where nobody can reach it")
+    checking = commands.add_parser(
+        "check", help="start OpenSIPS on a configuration where nobody can reach it"
+    )
     checking.add_argument("config")
     raw = commands.add_parser("ask", help="any command of OpenSIPS' management interface")
     raw.add_argument("method")
