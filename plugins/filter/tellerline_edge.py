@@ -10,8 +10,8 @@ from typing import Any
 def edge_lanes(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> list[dict[str, Any]]:
     """Every lane of `hosts`: id, host, address, port, name.
 
-    The id is made of the lane's address and port alone: OpenSIPS counts live calls by it, so a host that is added
-    or taken away must not give another lane's id to one that has calls.
+    The id is made of the lane's address and port alone: OpenSIPS counts live calls by it, so a host that is
+    added or taken away must not give another lane's id to one that has calls.
     """
     lanes = []
     for host in hosts:
@@ -30,7 +30,7 @@ def edge_lanes(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) 
 
 
 def lane_id(address: str, number: int) -> int:
-    """A number below 2^31, other for each lane of a site whose hosts differ in the last 16 bits of their address."""
+    """A number below 2^31, another for each lane of hosts that differ in their addresses' last 16 bits."""
     try:
         low = int(ipaddress.IPv4Address(address)) & 0xFFFF
     except ValueError:

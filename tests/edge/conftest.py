@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parents[1] / "calls" / "sip")]
-
-from edge_process import Addresses, Edge, missing
 from edge_lane import EdgeLane
+from edge_process import Addresses, Edge, missing
 
 _NO_OPENSIPS = "no edge on this machine"
 
@@ -80,7 +76,7 @@ def _shared(at: Addresses) -> Iterator[tuple[Edge, EdgeLane, EdgeLane]]:
 
 @pytest.fixture
 def edge(_shared: tuple[Edge, EdgeLane, EdgeLane]) -> Iterator[Edge]:
-    """An edge with two lanes on two hosts, without a call; shared by the tests that leave it as they found it."""
+    """An edge with two lanes on two hosts and no call, shared by tests that leave it as they found it."""
     edge, *lanes = _shared
     logged = len(edge.log())
     yield edge

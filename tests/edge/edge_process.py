@@ -1,4 +1,4 @@
-"""An edge under test: the role's own templates, a real OpenSIPS and a real rtpengine, on addresses of the loopback."""
+"""An edge under test: the roles' own templates, a real OpenSIPS, a real rtpengine, on loopback addresses."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def render(role: Path, template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701
+        autoescape=False,
     )
     return environment.get_template(template).render(ansible_managed="under test", **values)
 
@@ -114,8 +114,8 @@ def render(role: Path, template: str, values: dict[str, Any]) -> str:
 class Edge:
     """OpenSIPS and rtpengine with a configuration of their own. Use as a context manager.
 
-    `lanes` are (address, port) of lanes, each on the host its address names; `settings` are the role's variables,
-    without their prefix. `host` runs it in a network namespace instead of on the loopback.
+    `lanes` are (address, port) of lanes, each on the host its address names; `settings` are the role's
+    variables, without their prefix. `host` runs it in a network namespace instead of on the loopback.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class Edge:
             self.opensips = None
 
     def kill(self) -> None:
-        """Kills every process of OpenSIPS, as systemd does with what is left of a unit whose main process died."""
+        """Kills every process of OpenSIPS, as systemd does when a unit's main process has died."""
         assert self.opensips is not None
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):

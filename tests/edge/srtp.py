@@ -1,4 +1,4 @@
-"""SRTP (RFC 3711) with AES_CM_128_HMAC_SHA1_80 for a test's telephone: the trunk's side of what rtpengine does."""
+"""SRTP (RFC 3711) with AES_CM_128_HMAC_SHA1_80, for a test's telephone: the trunk's side of rtpengine."""
 
 from __future__ import annotations
 

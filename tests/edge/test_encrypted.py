@@ -1,4 +1,4 @@
-"""A trunk on TLS with SRTP: what is encrypted, who is believed, and how certificates are renewed under live calls."""
+"""A trunk on TLS with SRTP: what is encrypted, who is believed, and certificates renewed under live calls."""
 
 from __future__ import annotations
 

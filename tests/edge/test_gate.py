@@ -122,7 +122,8 @@ def test_a_lane_sends_its_caller_to_whom_the_site_names(gate: tuple[Edge, SipEnd
     edge, end = gate
     with edge.phone() as phone:
         invite = _up(edge, end, phone)
-        extra = f"Refer-To: <{_TARGET}?User-to-User=abc%3Bencoding%3Dascii>\r\nReferred-By: <sip:lane@{end.address[0]}>"
+        extra = f"Refer-To: <{_TARGET}?User-to-User=abc%3Bencoding%3Dascii>\r\n"
+        extra += f"Referred-By: <sip:lane@{end.address[0]}>"
         with ThreadPoolExecutor(1) as lane:
             done = lane.submit(end.send, "REFER", invite, extra)
             refer = phone.receive(lambda m: not m.status and m.method == "REFER", 3)

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from edge_lane import EdgeLane
@@ -162,7 +163,7 @@ def test_the_calls_of_a_killed_lane_end_within_ten_seconds(at: Addresses, make_l
         assert killed.wait_bye(10), "the caller of the dead lane heard nothing for ten seconds"
         assert time.monotonic() - at_death < 10
         packets = kept.talk().wait_packets(25)
-        gaps = [later.at - earlier.at for earlier, later in zip(packets, packets[1:], strict=False)]
+        gaps = [later.at - earlier.at for earlier, later in pairwise(packets)]
         assert max(gaps) < 0.2
         wait_until(lambda: edge.lanes()["host21/0-0"]["calls"] == 0, 5, "the load to return")
         assert edge.media() == 1

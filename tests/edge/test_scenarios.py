@@ -155,9 +155,9 @@ def test_mutated_invitations(battered: Edge) -> None:
                     case _:
                         data[at:at] = bytes(chance.choices(b"\r\n:;<>@=\0 \xff0", k=chance.randint(1, 60)))
             data = bytearray(re.sub(rb"Call-ID: \S*", b"Call-ID: mutant-%d" % number, bytes(data)))
-            # A tag in To makes it a request within a call: nothing is set up, so no slots are held for half a minute.
+            # A tag in To makes it a request within a call: most set nothing up, so that slots are left.
             if number % 20:
-                data = data.replace(b"@127", b"@127", 1).replace(b">\r\nCall-ID", b">;tag=x\r\nCall-ID")
+                data = data.replace(b">\r\nCall-ID", b">;tag=x\r\nCall-ID")
             phone.send(bytes(data[:60000]))
             if number % 500 == 0:
                 _lives(battered)
@@ -170,7 +170,7 @@ def test_mutated_invitations(battered: Edge) -> None:
     [
         b"127.9.20\x00\n\x00\n<\x00<: \xff@;;=\n;\r==@\n0 : :\xff:0\n\n\r:>\x00\xff>\n::\x00 @@< \n@ @.10",
         b"127.9.20.10\x00\r>\r :>:@\n>\r;\r\r00:41217",
-        b"127.9\x00\r0=@\n:=;><>=:<>\x00\xff\n\r\xff=\n0: @@=0:\x00<\xff >:\xff\xff::\n= \xff\xff .20.10:55473",
+        b"127.9\x00\r0=@\n:=;><>=:<>\x00\xff\n\r\xff=\n0: @@=0:\x00<\xff >:\xff\xff::\n= \xff\xff .20.10:554",
         b"127.9.20.10 : 5060",
     ],
 )

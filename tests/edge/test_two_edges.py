@@ -1,4 +1,4 @@
-"""Two edges that share an address, each in a network namespace: one dies, or is taken out, with a call on it."""
+"""Two edges that share an address, each in a network namespace: one dies, or is taken out under a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import yaml
@@ -33,7 +32,7 @@ def _ip(*words: str) -> str:
 
 @pytest.fixture
 def network() -> Iterator[tuple[Host, Host, Host]]:
-    """The world (trunk and lane, and the bridge) and two edges. Nothing of it is on this machine's own network."""
+    """The world (trunk, lane, bridge) and two edges. Nothing of it is on this machine's own network."""
     mark = f"tl{os.getpid()}"
     hosts = [
         Host(f"{mark}-{name}", address)
@@ -183,7 +182,7 @@ def test_an_edge_without_one_of_its_daemons_gives_the_address_away(pair: Pair, w
 
 
 def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair) -> None:
-    first, second, lane, phone = pair
+    first, second, _, phone = pair
     assert first.host is not None and second.host is not None
     with phone() as caller:
         answer = caller.invite()

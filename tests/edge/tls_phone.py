@@ -1,4 +1,4 @@
-"""A carrier's session border controller in small: SIP over mutual TLS, sound over SRTP; and who signs certificates."""
+"""A carrier's session border controller in small: SIP over mutual TLS, SRTP; and who signs certificates."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Authority:
 
 
 class TlsCaller(Caller):
-    """A telephone on TLS and, unless `srtp` is False, SRTP. Raises ssl.SSLError or OSError when the edge refuses it."""
+    """A telephone on TLS and, unless `srtp` is False, SRTP. Raises ssl.SSLError or OSError when refused."""
 
     def __init__(
         self,

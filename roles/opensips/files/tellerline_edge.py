@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """tellerline-edge: what operators, Ansible and keepalived ask of the edge on this host.
 
-Speaks JSON-RPC to OpenSIPS over its unix socket, SIP to its UDP socket, and the control protocol to rtpengine. Nothing
-but Python's own library: the edge has no virtual environment.
+Speaks JSON-RPC to OpenSIPS over its unix socket, SIP to its UDP socket, and its own protocol to rtpengine.
+Nothing but Python's own library: the edge has no virtual environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import random
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -39,20 +38,22 @@ class EdgeError(Exception):
 
 def ask(path: str, method: str, params: Sequence[Any] = (), seconds: float = 5.0) -> Any:
     """What OpenSIPS answers to `method`. Raises EdgeError when it refuses or is not there."""
-    with tempfile.TemporaryDirectory(prefix="tellerline-edge-") as folder:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            mine = f"{folder}/reply"
-            channel.bind(mine)
-            # OpenSIPS runs as another user, and answers to this name.
-            os.chmod(folder, 0o711)
-            os.chmod(mine, 0o666)
-            channel.settimeout(seconds)
-            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-            try:
-                channel.sendto(json.dumps(request).encode(), path)
-                reply = json.loads(channel.recv(DATAGRAM_BYTES))
-            except OSError as error:
-                raise EdgeError(f"OpenSIPS does not answer at {path}: {error}") from None
+    with (
+        tempfile.TemporaryDirectory(prefix="tellerline-edge-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
+    ):
+        mine = f"{folder}/reply"
+        channel.bind(mine)
+        # OpenSIPS runs as another user, and answers to this name.
+        os.chmod(folder, 0o711)
+        os.chmod(mine, 0o666)
+        channel.settimeout(seconds)
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        try:
+            channel.sendto(json.dumps(request).encode(), path)
+            reply = json.loads(channel.recv(DATAGRAM_BYTES))
+        except OSError as error:
+            raise EdgeError(f"OpenSIPS does not answer at {path}: {error}") from None
     if "error" in reply:
         raise EdgeError(f"{method}: {reply['error'].get('message', reply['error'])}")
     return reply.get("result")
@@ -78,7 +79,7 @@ def lanes(path: str) -> list[dict[str, Any]]:
 
 
 def chosen(path: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The lanes of these names: `host/0-1`, `host` for all of a host, or an address. Raises EdgeError for one that is none."""
+    """The lanes of these names: `host/0-1`, `host` for all of a host, or an address. EdgeError for none."""
     known = lanes(path)
     picked = []
     for name in names:
@@ -182,9 +183,9 @@ def escaped(text: str) -> str:
 
 COLUMNS = (
     "id(int,auto) domain(string) match_ip_address(string,null) match_sip_domain(string,null) type(int)"
-    " method(string,null) verify_cert(int,null) require_cert(int,null) certificate(blob,null) private_key(blob,null)"
-    " crl_check_all(int,null) crl_dir(string,null) ca_list(blob,null) ca_dir(string,null) cipher_list(string,null)"
-    " dh_params(blob,null) ec_curve(string,null)"
+    " method(string,null) verify_cert(int,null) require_cert(int,null) certificate(blob,null)"
+    " private_key(blob,null) crl_check_all(int,null) crl_dir(string,null) ca_list(blob,null)"
+    " ca_dir(string,null) cipher_list(string,null) dh_params(blob,null) ec_curve(string,null)"
 )
 # Forward secrecy and authenticated encryption; TLS 1.3 has no others.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -239,7 +240,7 @@ def write_certificates(settings: dict[str, Any]) -> bool:
 
 
 def renew_certificates(settings: dict[str, Any]) -> None:
-    """Writes the table and has a running OpenSIPS read it: connections that stand keep theirs, new ones get the new."""
+    """Writes the table and has a running OpenSIPS read it: connections that stand keep what they have."""
     changed = write_certificates(settings)
     if changed and Path(settings["socket"]).exists():
         ask(settings["socket"], "dbt_reload", [f"{settings['folder']}/tls"])
@@ -256,17 +257,18 @@ DIALOG_COLUMNS = (
     "dlg_id(long) callid(string) from_uri(string) from_tag(string) to_uri(string) to_tag(string)"
     " mangled_from_uri(string,null) mangled_to_uri(string,null) caller_cseq(string) callee_cseq(string)"
     " caller_ping_cseq(int) callee_ping_cseq(int) caller_route_set(string,null) callee_route_set(string,null)"
-    " caller_contact(string,null) callee_contact(string,null) caller_sock(string) callee_sock(string) state(int)"
-    " start_time(int) timeout(int) vars(blob,null) profiles(string,null) script_flags(string,null) module_flags(int)"
-    " flags(int) rt_on_answer(string,null) rt_on_timeout(string,null) rt_on_hangup(string,null)"
+    " caller_contact(string,null) callee_contact(string,null) caller_sock(string) callee_sock(string)"
+    " state(int) start_time(int) timeout(int) vars(blob,null) profiles(string,null)"
+    " script_flags(string,null) module_flags(int) flags(int) rt_on_answer(string,null) rt_on_timeout(string,null) rt_on_hangup(string,null)"
 )
 
 
 def check(config: str, settings: dict[str, Any], seconds: float = START_SECONDS) -> None:
     """Starts OpenSIPS on `config` where nobody can reach it, and asks it something.
 
-    `opensips -C` stops before modules are initialised: a missing certificate, a malformed table, a value only the
-    module can judge or a port twice would all be found out on the trunk. Raises EdgeError with OpenSIPS' own words.
+    `opensips -C` stops before modules are initialised: a missing certificate, a malformed table, a value only
+    the module can judge or a port twice would all be found out on the trunk. Raises EdgeError with OpenSIPS'
+    own words.
     """
     if os.environ.get(_REHEARSAL) is None:
         # A network and mounts of its own; what it starts dies with it.
@@ -294,7 +296,7 @@ def check(config: str, settings: dict[str, Any], seconds: float = START_SECONDS)
 
 
 def _furnish(settings: dict[str, Any]) -> None:
-    """Puts into these namespaces what a start needs: every address, and folders the running OpenSIPS does not see."""
+    """Puts into these namespaces what a start needs: addresses, and folders of their own."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/proc/sys/net/ipv4/ip_nonlocal_bind").write_text("1")
     for folder in (Path(settings["socket"]).parent, Path(settings["state"])):
