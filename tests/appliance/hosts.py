@@ -426,7 +426,10 @@ class Site:
 
     def command(self, *command: str) -> list[str]:
         """What starts a command on the control side."""
-        return ["nsenter", f"--net=/proc/{self.keeper}/ns/net", "--", *command]
+        # Ansible keeps connections by address, and every site has the same: two at once would take each
+        # other's hosts for their own. A socket's path is short, so not in the site's folder.
+        apart = f"ANSIBLE_SSH_CONTROL_PATH_DIR=/tmp/ansible-{self.name}"
+        return ["nsenter", f"--net=/proc/{self.keeper}/ns/net", "--", "env", apart, *command]
 
     def start(self, *command: str, output: Path) -> None:
         """Starts a command in all of the site's namespaces, and leaves it to itself."""
