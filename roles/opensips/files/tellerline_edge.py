@@ -259,7 +259,8 @@ DIALOG_COLUMNS = (
     " caller_ping_cseq(int) callee_ping_cseq(int) caller_route_set(string,null) callee_route_set(string,null)"
     " caller_contact(string,null) callee_contact(string,null) caller_sock(string) callee_sock(string)"
     " state(int) start_time(int) timeout(int) vars(blob,null) profiles(string,null)"
-    " script_flags(string,null) module_flags(int) flags(int) rt_on_answer(string,null) rt_on_timeout(string,null) rt_on_hangup(string,null)"
+    " script_flags(string,null) module_flags(int) flags(int) rt_on_answer(string,null)"
+    " rt_on_timeout(string,null) rt_on_hangup(string,null)"
 )
 
 
