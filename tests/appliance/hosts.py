@@ -489,6 +489,8 @@ class Site:
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(self.folder / "key"),
                 "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts}",
+                # Sites have the same addresses: a connection that is kept must not be taken for another's.
+                "ansible_control_path_dir": str(self.folder / "cp"),
             }
         common = (
             f"Host *\n    User root\n    IdentityFile {self.folder / 'key'}\n    IdentitiesOnly yes\n"
