@@ -144,7 +144,8 @@ async def tell_lanes(wanted: tuple[Unit, ...], what: str, request: Any) -> dict[
 
 async def _ask(unit: Unit, what: str, request: Any) -> Any:
     if unit.chosen is None:
-        return unit.fault
+        denied = f"{unit.file} may not be read: be root, or a member of the group tellerline"
+        return denied if "Permission denied" in unit.fault else unit.fault
     socket: Path = unit.chosen.control_socket
     if (closed := _closed(socket)) is not None:
         return closed
