@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+ANSIBLE := .venv-ansible
 PIP := $(BIN)/python -m pip
 PROTOS := $(wildcard src/tellerline/rpc/*.proto)
 SCENARIO ?= bank_call
@@ -16,7 +17,7 @@ SHELL := /bin/bash
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- what people run
 
@@ -39,8 +40,24 @@ bench: setup models ## measure latency, barge-in, crashes, media, memory and wor
 	$(BIN)/tellerline bench all $(if $(DATA),--data $(DATA))
 
 .PHONY: test
-test: setup-test test-models lint ## run every check: lint, types, unit, integration and call tests
+test: setup-test test-models lint lint-ansible ## run every check: lint, types, unit, integration and call tests
 	$(BIN)/python -m pytest -v
+
+.PHONY: test-appliance
+test-appliance: setup-test test-models ## install on booted Debian hosts, call them and break them; long, needs root
+	PYTHON=$(PYTHON) scripts/machine hosts
+	$(BIN)/python -m pytest -v -m appliance tests/appliance
+
+.PHONY: ansible
+ansible: $(ANSIBLE)/.installed ## make Ansible in .venv-ansible, for installing on servers (README.md)
+
+# The builder's secret key (minisign -G), kept outside of the repository, and further options: see docs/bundle.md.
+KEY ?= $(TELLERLINE_BUNDLE_KEY)
+BUNDLE ?=
+.PHONY: bundle
+bundle: setup models $(wildcard requirements-ansible.lock) | var/machine-bundle ## make the signed folder servers without internet are installed from: KEY=minisign.key
+	@test -n "$(KEY)" || { echo "whose bundle? make bundle KEY=FOLDER/minisign.key (docs/bundle.md)" >&2; exit 1; }
+	$(BIN)/tellerline bundle build --key "$(KEY)" $(BUNDLE)
 
 # ---- what developers run
 
@@ -49,6 +66,10 @@ lint: setup-test ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: lint-ansible
+lint-ansible: ansible ## ansible-lint over playbooks and roles, profile production
+	PATH="$(CURDIR)/$(ANSIBLE)/bin:$$PATH" ansible-lint
 
 .PHONY: proto
 proto: setup-test ## generate the message classes from src/tellerline/rpc/*.proto
@@ -64,6 +85,7 @@ lock: ## pin every dependency with its hashes (needs a package index)
 	$(call compile,requirements-build.in,requirements-build.lock,)
 	$(call compile,pyproject.toml,requirements.lock,)
 	$(call compile,pyproject.toml,requirements-test.lock,--extra test)
+	$(call compile,requirements-ansible.in,requirements-ansible.lock,)
 
 # No index address is written: every site has its own.
 define compile
@@ -73,8 +95,8 @@ endef
 
 .PHONY: clean
 clean: ## remove everything made here but the models
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
-	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/debian var/machine*
+	rm -rf $(VENV) $(ANSIBLE) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
+	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/debian var/prometheus var/machine*
 
 # ---- set-up, step by step; each step leaves a stamp and is done once
 
@@ -88,7 +110,7 @@ test-models: setup
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}"
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}" vosk-small-ko
 
-var/machine var/machine-test: var/machine%: scripts/machine
+var/machine var/machine-test var/machine-bundle: var/machine%: scripts/machine
 	@mkdir -p var
 	PYTHON=$(PYTHON) scripts/machine run $(patsubst -%,%,$*)
 	@touch $@
@@ -113,6 +135,12 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.dependencies
 $(VENV)/.tested: requirements-test.lock $(VENV)/.installed | var/machine-test
 	@echo "set-up: what the tests need"
 	$(PIP) install --require-hashes --no-build-isolation -r requirements-test.lock
+	@touch $@
+
+$(ANSIBLE)/.installed: requirements-ansible.lock | var/machine
+	@echo "set-up of the control node: Ansible in $(ANSIBLE), about 60 MB"
+	test -x $(ANSIBLE)/bin/python || $(PYTHON) -m venv $(ANSIBLE)
+	$(ANSIBLE)/bin/python -m pip install --quiet --require-hashes -r requirements-ansible.lock
 	@touch $@
 
 var/models/.taken: models/starter.yml $(VENV)/.installed

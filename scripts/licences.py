@@ -8,11 +8,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
-_CLASSIFIER = "License :: OSI Approved :: "
-# Packages whose metadata names no licence; read in their sources.
-_READ_IN_SOURCES = {"pjsua2-python": "GPL-2.0-or-later"}
+from tellerline.bundle.sbom import licence_of
 
+ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Licences
 
 Tellerline is GPL-3.0-or-later: it links PJSIP (GPL-2.0-or-later) and Piper (GPL-3.0-or-later).
@@ -31,22 +29,9 @@ ELSEWHERE = """## Inside packages, and from Debian
 | BANKING77 (weights derived from it: language/intent_weights) | PolyAI Limited | CC-BY-4.0 |
 | AgentDojo's banking injections (tests/data) | ETH Zurich SPY Lab | MIT |
 | sipp, iproute2 (tests) | Debian | GPL-2.0 |
+| promtool, amtool (tests) | Debian | Apache-2.0 |
 | espeak-ng | Debian | GPL-3.0-or-later |
 """
-
-
-def licence(package: metadata.PackageMetadata) -> str:
-    """What a package's metadata says of its licence, on one line."""
-    name = package["Name"]
-    if expression := package["License-Expression"]:
-        return expression
-    text = (package["License"] or "").strip()
-    if text and text.upper() not in ("UNKNOWN", "DUAL LICENSE") and len(text) < 60 and "\n" not in text:
-        return text
-    classified = [
-        c.removeprefix(_CLASSIFIER) for c in package.get_all("Classifier") or () if c.startswith(_CLASSIFIER)
-    ]
-    return ", ".join(classified) or _READ_IN_SOURCES.get(name.lower(), "see its sources")
 
 
 def locked(lock: str) -> dict[str, str]:
@@ -57,7 +42,7 @@ def locked(lock: str) -> dict[str, str]:
 def packages(title: str, pins: dict[str, str]) -> str:
     """A table of packages; those not installed here are an error."""
     rows = (
-        f"| {name} | {version} | {licence(metadata.metadata(name))} |"
+        f"| {name} | {version} | {licence_of(metadata.metadata(name))} |"
         for name, version in sorted(pins.items())
     )
     return "\n".join((f"## {title}", "", "| package | version | licence |", "|---|---|---|", *rows, ""))

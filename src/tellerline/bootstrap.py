@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import resource
 import signal
+import stat
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -39,17 +41,21 @@ def channel(socket: Path) -> grpc.aio.Channel:
 
 
 def server(socket: Path) -> tuple[grpc.aio.Server, HealthServicer]:
-    """A gRPC server bound to `socket` (mode 0600, a stale file is replaced), with the health service.
+    """A gRPC server bound to `socket` (a stale file is replaced), with the health service.
 
-    Set a service's status on the returned servicer; "" stands for the whole daemon.
+    The socket is for its owner alone (mode 0600), and for the group as well (0660) where the folder was made
+    for the group and nobody else: a unit's RuntimeDirectoryMode=0750. Set a service's status on the returned
+    servicer; "" stands for the whole daemon.
     """
     socket.parent.mkdir(parents=True, exist_ok=True)
+    folder = stat.S_IMODE(socket.parent.stat().st_mode)
+    shared = folder & 0o050 == 0o050 and not folder & 0o007
     socket.unlink(missing_ok=True)
     grpc_server = grpc.aio.server(options=CHANNEL_OPTIONS)
     servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, grpc_server)
     # The file takes its mode from the umask at bind(2), which this call does.
-    umask = os.umask(0o177)
+    umask = os.umask(0o117 if shared else 0o177)
     try:
         grpc_server.add_insecure_port(f"unix:{socket}")
     finally:
@@ -74,6 +80,21 @@ def listen(address: str, tls: Tls | None) -> tuple[grpc.aio.Server, HealthServic
     except RuntimeError as error:
         raise SettingsError(f"listen: {address}: cannot be bound; is the port taken?") from error
     return grpc_server, servicer
+
+
+async def opens(address: str) -> None:
+    """Returns once a connection to our own server at `address` was opened. Raises OSError where none is.
+
+    Over the network it says nothing and goes: what is behind the door is for peers with a certificate.
+    """
+    if address.startswith("unix:"):
+        _, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+    else:
+        host, _, port = address.rpartition(":")
+        # Bound to every address: any of them will do.
+        _, writer = await asyncio.open_connection("127.0.0.1" if host == "0.0.0.0" else host, int(port))
+    writer.close()
+    await writer.wait_closed()
 
 
 async def until_signal() -> signal.Signals:
@@ -105,15 +126,39 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
     return [error for task in everyone if not task.cancelled() and (error := task.exception()) is not None]
 
 
-def run(daemon: str, monitoring: Monitoring, main: Callable[[], Awaitable[None]]) -> None:
+def run(
+    daemon: str,
+    monitoring: Monitoring,
+    main: Callable[[], Awaitable[None]],
+    reload: Callable[[], str] | None = None,
+) -> None:
     """Runs `main` on uvloop with logging and metrics set up. `main` reports readiness with `notify`.
 
-    No core dumps: memory holds what callers say and, for a moment, what they type (PCI DSS 4.0.1, 3.3.1).
+    SIGHUP calls `reload`, which says in a line what it did. No core dumps: memory holds what callers say and,
+    for a moment, what they type (PCI DSS 4.0.1, 3.3.1).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A watchdog's SIGABRT leaves where each thread stood in the log: names of functions, no values.
+    faulthandler.enable()
+    # Until there is a loop to take it: by itself SIGHUP would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notify.set_up_logging(monitoring, daemon)
     metrics.serve(monitoring)
-    uvloop.run(main())  # type: ignore[arg-type]
+
+    async def running() -> None:
+        if reload is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, reload)
+        await main()
+
+    uvloop.run(running())
 
 
-__all__ = ["CHANNEL_OPTIONS", "channel", "end", "health", "listen", "run", "server", "until_signal"]
+def _reload(reload: Callable[[], str]) -> None:
+    notify.reloading()
+    said = reload()
+    log.warning("reload: %s", said)
+    # The status of before comes back with the next round of the watchdog.
+    notify.notify(f"READY=1\nSTATUS=reload: {said}")
+
+
+__all__ = ["CHANNEL_OPTIONS", "channel", "end", "health", "listen", "opens", "run", "server", "until_signal"]

@@ -163,3 +163,21 @@ class RetentionError(TellerlineError):
     """What was kept long enough could not be destroyed."""
 
     code = "retention"
+
+
+class ExportError(TellerlineError):
+    """Call records could not be written as CSV; what was there is still there."""
+
+    code = "export"
+
+
+class BundleError(TellerlineError):
+    """The bundle could not be built."""
+
+    code = "bundle"
+
+
+class HostError(TellerlineError):
+    """What an operator asks of this host cannot be done on it."""
+
+    code = "host"

@@ -225,6 +225,8 @@ class Stack:
             socket=sock,
             engine_socket=self._engine_socket,
             allow_watch=True,
+            # Its connector is stopped first: who is left then is nobody.
+            drain_seconds=0,
             spool=self._home / "spool" / f"pipeline@{lane}",
             languages_by_number=self._numbers,
             phrases=self._spoken,

@@ -22,6 +22,7 @@ ADAPTERS = {
         "session/postgres.py",
         # Their transactions are the daemon's own, or one statement after another of a single task.
         "session/erasure.py",
+        "session/export.py",
         "session/retention.py",
         # An operator looks, one statement at a time.
         "session/aside.py",
@@ -32,6 +33,7 @@ ADAPTERS = {
         "recordings.py",
         # Commands that open one connection, and tell what the database said.
         "cli/audit.py",
+        "cli/call_records.py",
         "cli/erase.py",
         "cli/retention.py",
         # Starts the servers, and counts what benchmarks left in them.

@@ -25,7 +25,7 @@ from tellerline.banking.servicers import BankingServicer, SecretInputServicer, T
 from tellerline.banking.tables import PostgresAttempts, PostgresOrders
 from tellerline.database import postgres, redis
 from tellerline.errors import IdentitiesAway
-from tellerline.monitoring import notify
+from tellerline.monitoring import notify, watchdog
 from tellerline.rpc import banking_pb2_grpc
 from tellerline.settings import BankingSettings
 
@@ -38,11 +38,22 @@ _TELL_SECONDS = 1.0
 
 async def serve(settings: BankingSettings) -> None:
     """Serves until SIGTERM, then lets running orders end. Raises SettingsError and AuditError."""
-    async with running(settings):
+    async with running(settings) as teller:
         notify.notify("READY=1")
         log.info("serving on %s, secrets on %s", settings.listen, settings.secrets_listen)
-        await bootstrap.until_signal()
+        async with watchdog.fed(lambda: _doors_open(settings), lambda: _told(teller)):
+            await bootstrap.until_signal()
         notify.notify("STOPPING=1")
+
+
+async def _doors_open(settings: BankingSettings) -> None:
+    await bootstrap.opens(settings.listen)
+    await bootstrap.opens(settings.secrets_listen)
+
+
+def _told(teller: Teller) -> str:
+    closed = ", closed for money: no database" if teller.database.away else ""
+    return f"ready, bank's breaker {teller.bank.breaker.value}{closed}"
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import grpc
 
 from tellerline import bootstrap, settings
 from tellerline.cli import addresses
+from tellerline.cli.daemons import reread
 from tellerline.instances import Instances
 from tellerline.rpc import banking_pb2 as pb
 from tellerline.rpc import banking_pb2_grpc
@@ -44,7 +46,8 @@ def banking(context: click.Context, config: Path | None, check_config: Path | No
         raise click.UsageError("give --config FILE, or --check-config FILE")
     loaded = settings.load(settings.BankingSettings, config)
     server = importlib.import_module("tellerline.banking.server")
-    bootstrap.run("banking", loaded.monitoring, lambda: server.serve(loaded))
+    reload = functools.partial(reread, settings.BankingSettings, config, loaded)
+    bootstrap.run("banking", loaded.monitoring, lambda: server.serve(loaded), reload)
 
 
 @banking.command()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import grpc
 
+from tellerline import host
 from tellerline.cli import addresses
 from tellerline.errors import ServiceUnavailable
 from tellerline.instances import Instances
@@ -17,14 +19,21 @@ from tellerline.rpc import session_pb2, session_pb2_grpc
 from tellerline.settings import ServiceAddresses
 
 _ASK_SECONDS = 5.0
+_HERE = "/run/tellerline/session.sock"
 
 
 @click.command()
 @click.argument("call", required=False)
-@addresses.of_service("session", "unix:/run/tellerline/session.sock")
+@addresses.of_service("session", f"unix:{_HERE}")
 @click.option("--reference", is_flag=True, help="CALL is the reference an agent got, not a call id.")
-def calls(call: str | None, service: ServiceAddresses, reference: bool) -> None:
-    """List the live calls; with CALL, tell all about one."""
+@click.pass_context
+def calls(context: click.Context, call: str | None, service: ServiceAddresses, reference: bool) -> None:
+    """List the live calls; with CALL, tell all about one. On a host of lanes alone: its lanes' calls."""
+    here = context.get_parameter_source("addresses") is click.core.ParameterSource.DEFAULT
+    if call is None and here and not Path(_HERE).exists() and any(host.FOLDER.glob("connector@*.yml")):
+        for line in _of_lanes():
+            click.echo(line)
+        return
     if call is None:
         live = asyncio.run(_ask(service, "LiveCalls", session_pb2.LiveCallsRequest()))
         for line in _table(live.calls):
@@ -46,6 +55,20 @@ async def _ask(service: ServiceAddresses, rpc: str, request: Any) -> Any:
             raise ServiceUnavailable(
                 f"session at {', '.join(service.addresses)}: {error.code().name}: {error.details()}"
             ) from error
+
+
+def _of_lanes() -> list[str]:
+    """The live calls of this host's lanes, as its connectors tell them. Raises HostError."""
+    lines = [f"{'CALL':<38} {'LANE':<10} {'SECONDS':>7} {'CODEC':<8} STATE"]
+    for lane, answer in asyncio.run(host.ask_lanes(host.lanes())).items():
+        lines += [
+            f"{one.call_id:<38} {lane:<10} {one.answered_seconds:>7} {one.codec:<8} {one.state}"
+            + ("" if one.attached else ", without a pipeline")
+            for one in answer.reply.calls
+        ]
+        if answer.trouble:
+            lines.append(f"{'?':<38} {lane:<10} {answer.trouble}")
+    return lines
 
 
 def _table(live: Sequence[session_pb2.LiveConversation]) -> list[str]:

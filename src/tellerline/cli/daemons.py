@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tellerline import bootstrap, settings
+from tellerline.errors import SettingsError
 
 
 def _daemon(name: str, kind: type[Any], module: str, does: str) -> click.Command:
@@ -24,9 +27,29 @@ def _daemon(name: str, kind: type[Any], module: str, does: str) -> click.Command
             raise click.UsageError("give --config FILE, or --check-config FILE")
         loaded = settings.load(kind, config)
         server = importlib.import_module(module)
-        bootstrap.run(name, loaded.monitoring, lambda: server.serve(loaded))
+        reload = functools.partial(reread, kind, config, loaded)
+        bootstrap.run(name, loaded.monitoring, lambda: server.serve(loaded), reload)
 
     return command
+
+
+def reread(kind: type[Any], config: Path, running: Any) -> str:
+    """What SIGHUP does: takes the log level from the file as it is now; says what else waits for a restart.
+
+    The rest of a daemon's settings is what its calls were begun with. Certificates are read again anyway.
+    """
+    try:
+        fresh = settings.load(kind, config)
+    except SettingsError as error:
+        return f"nothing taken, {error}"
+    level = fresh.monitoring.log_level
+    logging.getLogger().setLevel(level.upper())
+    now = running.model_copy(
+        update={"monitoring": running.monitoring.model_copy(update={"log_level": level})}
+    )
+    waiting = [key for key in kind.model_fields if getattr(now, key) != getattr(fresh, key)]
+    rest = f"; a restart takes {', '.join(waiting)}" if waiting else ""
+    return f"log level is {level}{rest}"
 
 
 engine = _daemon(

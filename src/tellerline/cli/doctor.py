@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import click
 import psutil
 
-from tellerline import ports, stack, stack_state
+from tellerline import host, ports, stack, stack_state
+from tellerline.cli.finding import Finding, judged
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.errors import ModelError
@@ -41,18 +41,6 @@ _LIBRARIES = (
     "piper",
     "pipecat",
 )
-
-Level = Literal["good", "advice", "bad"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: what was found, and what to do about it unless it is good."""
-
-    check: str
-    level: Level
-    found: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,25 +73,25 @@ def this_machine(home: Path) -> Machine:
 
 def check_machine(machine: Machine) -> Iterator[Finding]:
     """Whether one engine and one lane run well on `machine`."""
-    yield _judge(
+    yield judged(
         "python",
         ".".join(map(str, machine.python)),
         machine.python >= (3, 11),
         "install Python 3.11 and make the virtual environment with it: make PYTHON=python3.11",
     )
-    yield _judge(
+    yield judged(
         "cores",
         str(machine.cores),
         machine.cores >= _CORES,
         f"give the machine {_CORES} cores; with fewer, answers come seconds late",
     )
-    yield _judge(
+    yield judged(
         "memory",
         f"{machine.memory_gib:.1f} GiB available",
         machine.memory_gib >= _MEMORY_GIB,
         f"free {_MEMORY_GIB:.0f} GiB: engine, connector and pipeline take 1.8 together",
     )
-    yield _judge(
+    yield judged(
         "disk",
         f"{machine.disk_gib:.1f} GiB free",
         machine.disk_gib >= _DISK_GIB,
@@ -111,7 +99,7 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
     )
     if machine.architecture == "x86_64":
         fast = "avx2" in machine.cpu_flags
-        yield _judge(
+        yield judged(
             "cpu",
             "x86_64 with AVX2" if fast else "x86_64 without AVX2",
             fast,
@@ -119,11 +107,11 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
             otherwise="advice",
         )
     else:
-        yield _judge(
+        yield judged(
             "cpu", machine.architecture, False, "use an x86_64 machine: the pjsua2 wheel is for it alone"
         )
     longest = len(str(machine.temporary_folder)) + _SOCKET_NAME_BYTES
-    yield _judge(
+    yield judged(
         "sockets",
         f"in {machine.temporary_folder}",
         longest <= _SOCKET_PATH_BYTES,
@@ -140,7 +128,7 @@ def check_libraries(load: Callable[[str], object] = importlib.import_module) -> 
         except Exception as error:
             broken.append(f"{name} ({error})")
     found = f"cannot load {'; '.join(broken)}" if broken else f"{len(_LIBRARIES)} load"
-    yield _judge("libraries", found, not broken, "remove .venv and run `make setup` again")
+    yield judged("libraries", found, not broken, "remove .venv and run `make setup` again")
 
 
 def check_models(store: ModelStore) -> Iterator[Finding]:
@@ -148,7 +136,7 @@ def check_models(store: ModelStore) -> Iterator[Finding]:
     for name in store.names():
         faults = store.faults(name)
         found = "; ".join(f"{fault.path.name} {fault.problem}" for fault in faults) or "good"
-        yield _judge(f"model {name}", found, not faults, f"tellerline models take {name}")
+        yield judged(f"model {name}", found, not faults, f"tellerline models take {name}")
 
 
 def check_ports(home: Path, sip: SipSettings) -> Iterator[Finding]:
@@ -169,7 +157,7 @@ def check_ports(home: Path, sip: SipSettings) -> Iterator[Finding]:
     suspect = taken[0][1] if taken else sip.port
     remedy = f"see who has it: ss -lntup 'sport = :{suspect}'; or tellerline up --sip-port, --rtp-port"
     # The embedded stack takes the next free SIP port by itself.
-    yield _judge("ports", found, not taken, remedy, otherwise="advice")
+    yield judged("ports", found, not taken, remedy, otherwise="advice")
 
 
 def check_devices(
@@ -189,10 +177,21 @@ def check_devices(
 
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), default=stack_state.HOME, help="As given to `up`.")
+@click.option(
+    "--config-folder",
+    type=click.Path(path_type=Path),
+    default=host.FOLDER,
+    show_default=True,
+    help="Where an installed host has its daemons' settings; without any, the machine is looked at.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
-def doctor(home: Path, as_json: bool) -> None:
-    """Checks machine, libraries, models, ports and devices; exit status 1 when something is bad."""
-    findings = tuple(_examine(home))
+def doctor(home: Path, config_folder: Path, as_json: bool) -> None:
+    """Checks an installed host: settings, models, units, lanes, certificates; elsewhere the machine.
+
+    Exit status 1 when something is bad.
+    """
+    installed = any(config_folder.glob("*.yml"))
+    findings = tuple(_examine_host(config_folder) if installed else _examine(home))
     good = all(finding.level != "bad" for finding in findings)
     if as_json:
         listed = [dataclasses.asdict(finding) for finding in findings]
@@ -216,8 +215,13 @@ def _examine(home: Path) -> Iterator[Finding]:
     yield from check_devices()
 
 
-def _judge(check: str, found: str, good: bool, remedy: str, otherwise: Level = "bad") -> Finding:
-    return Finding(check, "good", found) if good else Finding(check, otherwise, found, remedy)
+def _examine_host(folder: Path) -> Iterator[Finding]:
+    # Imported when used: a checkout has none of it.
+    from tellerline.cli import doctor_host
+
+    yield from check_libraries()
+    yield from doctor_host.check(folder)
+    yield from check_devices()
 
 
 def _nvidia_smi() -> str | None:

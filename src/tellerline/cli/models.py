@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from tellerline import settings
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.errors import ModelError
@@ -113,3 +115,20 @@ def list_(store: Path, manifest_file: Path | None, names: tuple[str, ...], as_js
     for row in rows:
         kind = f"{row['engine']} {row['version']}"
         click.echo(f"{row['name']:24}{row['job']:16}{kind:18}{row['licence']:12}{row['size'] / 1e6:6.0f} MB")
+
+
+@models.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The engine's settings.")
+@click.argument("sounds", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def ask(config: Path, sounds: tuple[Path, ...]) -> None:
+    """Load an engine's models, ask each fixed questions, and print the answers as JSON: they are to be the
+    same in every sandbox and on every machine alike. SOUNDS are WAV files of speech for the recognisers.
+    """
+    from tellerline.engine import answers
+    from tellerline.engine.models import load_models
+
+    loaded = load_models(settings.load(settings.EngineSettings, config))
+    try:
+        click.echo(json.dumps(asyncio.run(answers.ask(loaded, list(sounds))), indent=2, ensure_ascii=False))
+    finally:
+        loaded.close()

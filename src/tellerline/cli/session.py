@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from pathlib import Path
 
 import click
 
 from tellerline import bootstrap, settings
+from tellerline.cli.daemons import reread
 from tellerline.cli.set_aside import set_aside
 
 _CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML settings of this daemon.")
@@ -35,7 +37,8 @@ def session(context: click.Context, config: Path | None, check_config: Path | No
     from tellerline.session import server
 
     loaded = settings.load(settings.SessionSettings, config)
-    bootstrap.run("session", loaded.monitoring, lambda: server.serve(loaded))
+    reload = functools.partial(reread, settings.SessionSettings, config, loaded)
+    bootstrap.run("session", loaded.monitoring, lambda: server.serve(loaded), reload)
 
 
 @session.command()

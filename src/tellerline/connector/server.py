@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
 from tellerline import bootstrap
+from tellerline.connector import options
 from tellerline.connector.call_recording import Recordings
 from tellerline.connector.collector import Collector
 from tellerline.connector.commands import Phrase
@@ -23,7 +24,7 @@ from tellerline.connector.secret_sink import BankingSecrets, overwrite_freed_mem
 from tellerline.connector.spool import CallRecord
 from tellerline.connector.stream import Pipeline
 from tellerline.connector.sweeping import Sweeper
-from tellerline.monitoring import metrics, notify
+from tellerline.monitoring import metrics, notify, watchdog
 from tellerline.rpc import control_pb2 as pb
 from tellerline.rpc import control_pb2_grpc as rpc
 from tellerline.settings import ConnectorSettings
@@ -36,6 +37,9 @@ _COUNT_SECONDS = 15.0
 # Python's 5 ms would let the loop keep the audio clock's thread waiting for a quarter of its 20 ms tick.
 _SWITCH_SECONDS = 0.001
 _GOODBYE_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+# From the last call's end to the process's: its records are sent.
+_STOP_SECONDS = 20.0
 
 
 class Readiness:
@@ -54,6 +58,11 @@ class Readiness:
         """Why the lane takes no calls, as published, or None."""
         return self._lane.refusal
 
+    def told(self) -> str:
+        """The lane's state in a line, for `systemctl status`."""
+        calls = f"{len(self._lane.calls)} of {self._lane.settings.sip.lane_calls} calls"
+        return f"{self.reason or 'ready'}, {calls}"
+
     async def publish(self) -> None:
         """Spreads the present state; the SIP stack knows first, so nobody who sees "ready" gets 503."""
         async with self._publishing:
@@ -66,6 +75,7 @@ class Readiness:
             log.info("lane %s: %s", self._lane.settings.lane, reason or "ready")
         self._lane.refusal = reason
         metrics.CONNECTOR_STATE.labels(self._lane.settings.lane).set(reason is None)
+        notify.status(self.told())
         status = health_pb2.HealthCheckResponse
         await self._healthiness.set("", status.NOT_SERVING if reason else status.SERVING)
 
@@ -208,9 +218,13 @@ async def serve(settings: ConnectorSettings) -> None:
         sweeper = Sweeper(settings.session, settings.recording.folder, settings.lane)
         watches.append(asyncio.create_task(sweeper.run()))
     log.info("lane %s listens on %s:%d", settings.lane, settings.sip.bind_host, settings.sip.port)
+    # A port that does not answer is no lane, whatever the library says of its start.
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        await options.answered(settings.sip)
     notify.notify("READY=1")
     try:
-        await bootstrap.until_signal()
+        async with watchdog.fed(lambda: _works(settings), readiness.told):
+            await bootstrap.until_signal()
         notify.notify("STOPPING=1")
         await _finish(lane, drain, settings.drain_seconds)
     finally:
@@ -239,8 +253,14 @@ def _as_it_is(record: CallRecord) -> CallRecord:
     return record
 
 
+async def _works(settings: ConnectorSettings) -> None:
+    await options.answered(settings.sip)
+
+
 async def _finish(lane: Lane, drain: Drain, seconds: float) -> None:
     """Returns when the last call ended, at most shortly after the drain's deadline."""
+    # Beyond TimeoutStopSec, where a site gives calls longer: until the deadline somebody may be talking.
+    notify.more_time(seconds + _STOP_SECONDS)
     await drain.start(seconds)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds + _GOODBYE_SECONDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -42,10 +43,22 @@ def client(settings: RedisSettings, reply_seconds: float = _REPLY_SECONDS) -> Re
     if settings.sentinel_name is None:
         raise SettingsError("redis.sentinel_name: is missing; give the name the Sentinels watch it by")
     watchers = [(host, int(port)) for host, _, port in (s.rpartition(":") for s in settings.sentinels)]
-    sentinel = Sentinel(watchers, sentinel_kwargs={"socket_timeout": _CONNECT_SECONDS})  # type: ignore[no-untyped-call]
-    database = int(settings.url.rpartition("/")[2] or 0) if settings.url.count("/") > 2 else 0
-    found: Redis = sentinel.master_for(settings.sentinel_name, db=database, retry=_once_more(), **options)
+    tls, database = _of_url(settings.url)
+    asking = {"socket_timeout": _CONNECT_SECONDS, **tls}
+    sentinel = Sentinel(watchers, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    found: Redis = sentinel.master_for(
+        settings.sentinel_name, db=database, retry=_once_more(), **options, **tls
+    )
     return found
+
+
+def _of_url(url: str) -> tuple[dict[str, Any], int]:
+    """What `url` says of TLS (Sentinels and the servers they name speak it alike), and its database."""
+    given = parse_url(url)
+    tls = {key: value for key, value in given.items() if key.startswith("ssl_")}
+    if given.get("connection_class") is SSLConnection:
+        tls["ssl"] = True
+    return tls, int(given.get("db", 0))
 
 
 def _once_more() -> Any:

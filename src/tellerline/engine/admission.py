@@ -110,6 +110,12 @@ class Slots:
         metrics.ENGINE_FREE_SLOTS.set(free)
         return free
 
+    def told(self) -> str:
+        """The engine's state in a line, for `systemctl status`."""
+        return f"ready, {len(self._leases)} of {self._settings.max_calls} calls" + (
+            ", turns are slow" if self._slow() else ""
+        )
+
     def _refusal(self) -> str:
         if len(self._leases) >= self._settings.max_calls:
             return "full"

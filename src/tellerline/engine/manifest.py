@@ -36,12 +36,12 @@ class Part(_Entry):
 
 
 class ModelFile(_Entry):
-    """One file in the store, made of one or more parts joined in order."""
+    """One file in the store, made of parts of packages in their order; without, it comes in a bundle."""
 
     name: RelativePath
     size: Annotated[int, Field(gt=0)]
     sha256: Sha256
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    parts: tuple[Part, ...] = ()
 
     @pydantic.field_validator("parts", mode="before")
     @classmethod
@@ -84,7 +84,7 @@ class Model(_Entry):
     languages: tuple[str, ...] = ()
     # Taken only when named.
     optional: bool = False
-    packages: tuple[Package, ...]
+    packages: tuple[Package, ...] = ()
     files: Annotated[tuple[ModelFile, ...], Field(min_length=1)]
     known_answer: KnownAnswer | None = None
 

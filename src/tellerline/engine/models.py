@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import functools
 import logging
@@ -20,11 +21,14 @@ from tellerline.engine.store import ModelStore
 from tellerline.engine.tts.espeak import EspeakSynthesizer
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
+from tellerline.monitoring import notify
 from tellerline.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 
 _Loaded = TypeVar("_Loaded")
+# What checking and loading one model may take: 20 GB from a slow disk, and onto a GPU.
+LOAD_SECONDS = 300.0
 
 
 @dataclass
@@ -46,6 +50,18 @@ class Models:
     router_models: dict[str, str]
     manifest: Manifest
     manifest_folder: Path
+
+    async def pulse(self) -> None:
+        """Returns once every model's worker has come round to it. Raises what a broken one raises."""
+        parts: tuple[Recognizer | Synthesizer, ...] = (
+            *self.recognizers.values(),
+            *self.voices.values(),
+            *self.voices_by_language.values(),
+        )
+        once = {id(part): part for part in parts}.values()
+        await asyncio.gather(
+            self.language_model.pulse(), self.router.pulse(), *(part.pulse() for part in once)
+        )
 
     def close(self) -> None:
         """Frees every model."""
@@ -149,6 +165,8 @@ def _expect(store: ModelStore, name: str, engine: str) -> None:
 
 def _timed(name: str, load_one: Callable[[], _Loaded]) -> _Loaded:
     started = time.perf_counter()
+    notify.status(f"loading {name}")
+    notify.more_time(LOAD_SECONDS)
     loaded = load_one()
     log.info("loaded %s in %.1f s", name, time.perf_counter() - started)
     return loaded

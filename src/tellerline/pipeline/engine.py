@@ -1,4 +1,9 @@
-"""The pipeline's side of the engine: one channel, its services, and streams that can be cancelled."""
+"""The pipeline's side of the engines of its host: the lane's own, and the others while that one is away.
+
+Whoever asks is served by the first engine that serves and has the prompt (`look`, every second). A request
+that meets a dead one goes on to the next before anything of its answer was heard, so that one turn is late
+and none is lost.
+"""
 
 from __future__ import annotations
 
@@ -6,139 +11,161 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tellerline import bootstrap
 from tellerline.errors import EngineUnavailable, LanguageModelError, SynthesisError
 from tellerline.language import Language
 from tellerline.pipeline import choice
+from tellerline.pipeline.engine_door import PREFIX_SECONDS, Door
 from tellerline.rpc import engine_pb2 as pb
-from tellerline.rpc import engine_pb2_grpc as rpc
 
 log = logging.getLogger(__name__)
 
-SHORT_SECONDS = 2.0
 # An utterance longer than this has its words, whatever the caller goes on to say.
 UTTERANCE_SECONDS = 120.0
 SYNTHESIS_SECONDS = 10.0
-PREFIX_SECONDS = 60.0
+_Answer = TypeVar("_Answer")
 
 
 class Engine:
-    """The engine behind one unix socket. Opens no connection until the first request."""
+    """The engine behind `socket`, or one of `further` while it is away."""
 
-    def __init__(self, socket: Path) -> None:
-        self._channel = bootstrap.channel(socket)
-        self._slots = rpc.EngineStub(self._channel)
-        self._recognition = rpc.RecognitionStub(self._channel)
-        self._model = rpc.LanguageModelStub(self._channel)
-        self._synthesis = rpc.SynthesisStub(self._channel)
-        self._router = rpc.RouterStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+    def __init__(self, socket: Path, *further: Path) -> None:
+        self._doors = tuple(Door(path) for path in (socket, *further))
+        self._door = self._doors[0]
         self._prompt: list[pb.Message] = []
-        self._prefix = ""
+        # No engine can answer, as far as `look` saw.
+        self.away = False
 
     async def close(self) -> None:
-        """Closes the channel, cancelling what runs on it."""
-        await self._channel.close()
+        """Closes the channels, cancelling what runs on them."""
+        await asyncio.gather(*(door.close() for door in self._doors))
 
-    async def is_serving(self) -> bool:
-        """Whether the engine answers and reports SERVING."""
-        try:
-            reply = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=SHORT_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
-        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+    @property
+    def socket(self) -> Path:
+        """Of the engine that answers now."""
+        return self._door.socket
 
-    async def reserve(self, call_id: str) -> pb.ReserveReply:
-        """Takes or refreshes a call's slot. Raises EngineUnavailable when the engine does not answer."""
-        try:
-            reply: pb.ReserveReply = await self._slots.Reserve(
-                pb.ReserveRequest(call_id=call_id), timeout=SHORT_SECONDS
-            )
-        except grpc.aio.AioRpcError as error:
-            raise EngineUnavailable(
-                f"engine: Reserve failed ({error.code().name}); is it running?"
-            ) from error
-        return reply
+    # ---- which engine
 
-    async def release(self, call_id: str) -> None:
-        """Gives the slot back; an engine that is gone has forgotten it anyway."""
-        try:
-            await self._slots.Release(pb.ReleaseRequest(call_id=call_id), timeout=SHORT_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            log.info("call %s: slot not released (%s); it lapses", call_id, error.code().name)
+    async def look(self, words: Language) -> bool:
+        """Whether an engine can answer; from now on the first that can does."""
+        self._prompt = _prompt(words)
+        await asyncio.gather(*(door.look(self._prompt) for door in self._doors))
+        self._choose()
+        self.away = not self._door.ready
+        return self._door.ready
 
     async def open_prefix(self, words: Language, seconds: float = PREFIX_SECONDS) -> None:
         """Evaluates the prompt and its examples once; later generations share them.
 
         Raises EngineUnavailable.
         """
-        self._prompt = [pb.Message(role="system", content=words.prompt)]
-        for caller, bot in words.examples:
-            self._prompt += [
-                pb.Message(role="user", content=caller),
-                pb.Message(role="assistant", content=bot),
-            ]
-        await self._open_prefix(seconds)
+        self._prompt = _prompt(words)
+        await self._door.open_prefix(self._prompt, seconds)
 
-    async def _open_prefix(self, seconds: float) -> None:
-        request = pb.OpenPrefixRequest(messages=self._prompt)
-        try:
-            reply = await self._model.OpenPrefix(request, timeout=seconds)
-        except grpc.aio.AioRpcError as error:
-            raise EngineUnavailable(f"engine: OpenPrefix failed ({error.code().name})") from error
-        self._prefix = reply.prefix
+    def _choose(self) -> None:
+        before = self._door
+        self._door = next((door for door in self._doors if door.ready), self._doors[0])
+        if self._door is not before:
+            log.warning("answers come from the engine at %s now", self._door.socket)
+
+    def _without(self, door: Door) -> Door | None:
+        """The engine that answers instead of `door`, which was found dead; None where there is none."""
+        door.ready = False
+        self._choose()
+        return self._door if self._door.ready else None
+
+    async def _asked(self, ask: Callable[[Door], Awaitable[_Answer]]) -> _Answer:
+        """The answer of the first engine that is there. Raises what the last one raised."""
+        door = self._door
+        while True:
+            try:
+                return await ask(door)
+            except grpc.aio.AioRpcError as error:
+                following = self._without(door) if _dead(error) else None
+                if following is None:
+                    raise
+                door = following
+
+    # ---- what is asked
+
+    async def reserve(self, call_id: str) -> pb.ReserveReply:
+        """Takes or refreshes a call's slot. Raises EngineUnavailable when no engine answers."""
+        door = self._door
+        while True:
+            try:
+                return await door.reserve(call_id)
+            except EngineUnavailable:
+                following = self._without(door)
+                if following is None:
+                    raise
+                door = following
+
+    async def release(self, call_id: str) -> None:
+        """Gives the slot back, wherever the call has been."""
+        doors = {self._door, *(door for door in self._doors if door.ready)}
+        await asyncio.gather(*(door.release(call_id) for door in doors))
 
     def recognise(
         self, call_id: str, turn_id: int, language: str, heard: Callable[[pb.Transcript | None], None]
     ) -> Utterance:
         """Opens one utterance; `heard` gets each transcript, and None when the recogniser is gone."""
-        return Utterance(self._recognition, call_id, turn_id, language, heard)
+        return Utterance(self._door, self._without, call_id, turn_id, language, heard)
 
     async def generate(
         self, call_id: str, turn_id: int, messages: list[pb.Message], sampling: pb.Sampling, seconds: float
     ) -> AsyncGenerator[str, None]:
         """Text of the answer, piece by piece. Closing the iterator stops the model.
 
-        Raises LanguageModelError when the engine fails or `seconds` pass.
+        Raises LanguageModelError when every engine fails or `seconds` pass.
         """
         until = time.monotonic() + seconds
-        for retry in (True, False):
+        door, reopened, said = self._door, False, False
+        while True:
             request = pb.GenerateRequest(
-                call_id=call_id, turn_id=turn_id, prefix=self._prefix, messages=messages, sampling=sampling
+                call_id=call_id, turn_id=turn_id, prefix=door.prefix, messages=messages, sampling=sampling
             )
-            stream = self._model.Generate(request, timeout=until - time.monotonic())
+            stream = door.model.Generate(request, timeout=until - time.monotonic())
             try:
                 async for reply in stream:
                     if reply.WhichOneof("reply") == "text":
+                        said = True
                         yield reply.text
                 return
             except grpc.aio.AioRpcError as error:
+                following = self._without(door) if _dead(error) and not said else None
                 # It refuses a request before its first word, and a prefix it no longer knows is one reason.
-                if not (retry and self._prefix and error.code() is grpc.StatusCode.INVALID_ARGUMENT):
+                forgotten = door.prefix and error.code() is grpc.StatusCode.INVALID_ARGUMENT
+                if following is None and (reopened or not forgotten):
                     raise LanguageModelError(f"engine: generation failed ({error.code().name})") from error
             finally:
                 stream.cancel()
+            if following is not None:
+                door = following
+                continue
+            reopened = True
             try:
-                await self._open_prefix(until - time.monotonic())
+                await door.open_prefix(self._prompt, until - time.monotonic())
             except EngineUnavailable as error:
                 raise LanguageModelError(str(error)) from error
 
     async def route(self, call_id: str, text: str, code: str, seconds: float) -> pb.RouteReply:
         """What `text` (language `code`) may mean. Raises EngineUnavailable."""
+        request = pb.RouteRequest(call_id=call_id, text=text, language=code)
+
+        async def ask(door: Door) -> pb.RouteReply:
+            reply: pb.RouteReply = await door.router.Route(request, timeout=seconds)
+            return reply
+
         try:
-            reply: pb.RouteReply = await self._router.Route(
-                pb.RouteRequest(call_id=call_id, text=text, language=code), timeout=seconds
-            )
+            return await self._asked(ask)
         except grpc.aio.AioRpcError as error:
             raise EngineUnavailable(f"engine: Route failed ({error.code().name})") from error
-        return reply
 
     async def choose(self, call_id: str, text: str, among: Sequence[str], seconds: float) -> str:
         """The model's pick of `among` for what a caller says; "" for none of them.
@@ -151,13 +178,18 @@ class Engine:
             sampling=pb.Sampling(max_tokens=choice.TOKENS),
             json_schema=json.dumps(choice.schema(among)),
         )
-        stream = self._model.Generate(request, timeout=seconds)
+
+        async def ask(door: Door) -> str:
+            stream = door.model.Generate(request, timeout=seconds)
+            try:
+                return "".join([reply.text async for reply in stream if reply.WhichOneof("reply") == "text"])
+            finally:
+                stream.cancel()
+
         try:
-            answer = "".join([reply.text async for reply in stream if reply.WhichOneof("reply") == "text"])
+            answer = await self._asked(ask)
         except grpc.aio.AioRpcError as error:
             raise LanguageModelError(f"engine: choosing failed ({error.code().name})") from error
-        finally:
-            stream.cancel()
         return choice.picked(answer, among)
 
     async def synthesise(
@@ -178,38 +210,51 @@ class Engine:
             speed=speed,
             language=code,
         )
-        stream = self._synthesis.Synthesize(request, timeout=SYNTHESIS_SECONDS)
-        try:
-            async for reply in stream:
-                yield reply
-        except grpc.aio.AioRpcError as error:
-            raise SynthesisError(f"engine: synthesis failed ({error.code().name})") from error
-        finally:
-            stream.cancel()
+        door, spoken = self._door, False
+        while True:
+            stream = door.synthesis.Synthesize(request, timeout=SYNTHESIS_SECONDS)
+            try:
+                async for reply in stream:
+                    spoken = True
+                    yield reply
+                return
+            except grpc.aio.AioRpcError as error:
+                following = self._without(door) if _dead(error) and not spoken else None
+                if following is None:
+                    raise SynthesisError(f"engine: synthesis failed ({error.code().name})") from error
+                door = following
+            finally:
+                stream.cancel()
 
 
 class Utterance:
-    """One recognition stream: audio in, a transcript for each finalise."""
+    """One recognition stream: audio in, a transcript for each finalise.
+
+    Where another engine takes over it hears all of it again: the caller does not have to.
+    """
 
     def __init__(
         self,
-        recognition: rpc.RecognitionStub,
+        door: Door,
+        without: Callable[[Door], Door | None],
         call_id: str,
         turn_id: int,
         language: str,
         heard: Callable[[pb.Transcript | None], None],
     ) -> None:
         self._call_id, self._turn_id = call_id, turn_id
+        self._without = without
         self._heard = heard
+        # All that was sent, in its order, but finalises that were answered or superseded.
+        self._said: list[pb.RecognizeRequest] = []
         self._requests: asyncio.Queue[pb.RecognizeRequest | None] = asyncio.Queue()
         self._put(start=pb.RecognizeStart(language=language))
-        self._stream = recognition.Recognize(self._outgoing(), timeout=UTTERANCE_SECONDS)
-        self._reader = asyncio.create_task(self._read())
+        self._reader = asyncio.create_task(self._read(door))
 
     def _put(self, **request: Any) -> None:
-        self._requests.put_nowait(
-            pb.RecognizeRequest(call_id=self._call_id, turn_id=self._turn_id, **request)
-        )
+        message = pb.RecognizeRequest(call_id=self._call_id, turn_id=self._turn_id, **request)
+        self._said.append(message)
+        self._requests.put_nowait(message)
 
     def audio(self, pcm: bytes) -> None:
         """Adds caller audio: S16LE at 8 kHz, any length."""
@@ -217,23 +262,54 @@ class Utterance:
 
     def finalise(self, sequence: int) -> None:
         """Asks for the text of all audio so far; supersedes an unanswered request."""
+        self._answered()
         self._put(finalize=pb.Finalize(sequence=sequence))
 
     def close(self) -> None:
         """Ends the stream; nothing more is heard from it."""
         self._heard = lambda _: None
         self._requests.put_nowait(None)
-        self._stream.cancel()
         self._reader.cancel()
 
-    async def _outgoing(self) -> AsyncIterator[pb.RecognizeRequest]:
-        while (request := await self._requests.get()) is not None:
+    def _answered(self) -> None:
+        self._said = [one for one in self._said if one.WhichOneof("request") != "finalize"]
+
+    async def _outgoing(
+        self, requests: asyncio.Queue[pb.RecognizeRequest | None]
+    ) -> AsyncIterator[pb.RecognizeRequest]:
+        while (request := await requests.get()) is not None:
             yield request
 
-    async def _read(self) -> None:
-        try:
-            async for reply in self._stream:
-                self._heard(reply.transcript)
-        except grpc.aio.AioRpcError as error:
-            log.warning("recognition failed (%s)", error.code().name)
+    async def _read(self, door: Door) -> None:
+        following: Door | None = door
+        while following is not None:
+            door = following
+            stream = door.recognition.Recognize(self._outgoing(self._requests), timeout=UTTERANCE_SECONDS)
+            try:
+                async for reply in stream:
+                    self._answered()
+                    self._heard(reply.transcript)
+                break
+            except grpc.aio.AioRpcError as error:
+                log.warning("recognition failed (%s)", error.code().name)
+                following = self._without(door) if _dead(error) else None
+            finally:
+                stream.cancel()
+            # Ends whoever still waits on it; a task that is only forgotten is one asyncio complains of.
+            self._requests.put_nowait(None)
+            self._requests = asyncio.Queue()
+            for message in self._said:
+                self._requests.put_nowait(message)
         self._heard(None)
+
+
+def _dead(error: grpc.aio.AioRpcError) -> bool:
+    """The process behind the socket is gone, rather than unable to do what was asked."""
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+def _prompt(words: Language) -> list[pb.Message]:
+    prompt = [pb.Message(role="system", content=words.prompt)]
+    for caller, bot in words.examples:
+        prompt += [pb.Message(role="user", content=caller), pb.Message(role="assistant", content=bot)]
+    return prompt

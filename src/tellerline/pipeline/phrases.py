@@ -1,6 +1,7 @@
 """Fixed phrases rendered through the engine: kept in memory by the pipeline, as WAV for the connector.
 
-A folder of them holds <key>.wav, and words.json: what each says, and where its words lie in it.
+A folder of them holds <key>.wav, and words.json: what each says, and where its words lie in it; and
+voice.txt, where who rendered them said whose voice it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RATE_HZ = 8000
 _WORDS = "words.json"
+_VOICE = "voice.txt"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Phrases:
         """What phrase `key` says."""
         return self._by_key[key].text
 
+    def spoken(self, key: str) -> bytes:
+        """Phrase `key` as S16LE PCM at 8 kHz."""
+        return self._by_key[key].pcm
+
     def seconds(self, key: str) -> float:
         """How long phrase `key` lasts."""
         return len(self._by_key[key].pcm) / (2 * RATE_HZ)
@@ -55,6 +61,12 @@ class Phrases:
     def find(self, text: str) -> Rendered | None:
         """The rendering of exactly `text`, if it is a fixed phrase."""
         return self._by_text.get(text)
+
+
+def complete(words: language.Language, folder: Path | None) -> bool:
+    """Whether all of a language lies in `folder` word for word, so that no engine is needed to speak it."""
+    kept = _read(folder) if folder is not None else {}
+    return all(key in kept and kept[key].text == text for key, text in words.phrases.items())
 
 
 async def render(engine: Engine, words: language.Language, folder: Path | None = None) -> dict[str, Rendered]:
@@ -89,12 +101,25 @@ async def render_at(socket: Path, code: str) -> dict[str, Rendered]:
         await engine.close()
 
 
-def write(rendered: dict[str, Rendered], folder: Path) -> list[Path]:
+def are_complete(folder: Path, code: str, voice: str) -> bool:
+    """Whether `folder` holds every phrase of language `code`, word for word, as rendered by `voice`."""
+    try:
+        if (folder / _VOICE).read_text(encoding="utf-8") != voice:
+            return False
+    except OSError:
+        return False
+    kept = _read(folder)
+    return all(key in kept and kept[key].text == text for key, text in language.load(code).phrases.items())
+
+
+def write(rendered: dict[str, Rendered], folder: Path, voice: str | None = None) -> list[Path]:
     """Writes each phrase as <key>.wav (8 kHz mono S16) into `folder`, and then words.json, each whole.
 
-    Returns the WAV files.
+    The name of their `voice` comes last, for `are_complete`. Returns the WAV files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Until all is there, it is nobody's: a rendering that was cut short is done again.
+    (folder / _VOICE).unlink(missing_ok=True)
     written = [_write_wav(folder / f"{key}.wav", phrase.pcm) for key, phrase in rendered.items()]
     listed = {
         key: {"text": phrase.text, "words": [[w.text, w.start_ms, w.end_ms] for w in phrase.words]}
@@ -103,6 +128,8 @@ def write(rendered: dict[str, Rendered], folder: Path) -> list[Path]:
     partial = folder / f"{_WORDS}.part"
     partial.write_text(json.dumps(listed, ensure_ascii=False, indent=1), encoding="utf-8")
     partial.replace(folder / _WORDS)
+    if voice is not None:
+        (folder / _VOICE).write_text(voice, encoding="utf-8")
     return written
 
 

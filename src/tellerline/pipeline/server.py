@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -18,16 +19,16 @@ from tellerline import bootstrap, language
 from tellerline.errors import EngineUnavailable, TellerlineError
 from tellerline.forwarding import Forwarder
 from tellerline.instances import Instances
-from tellerline.monitoring import metrics
-from tellerline.monitoring.notify import notify, silence_loguru
-from tellerline.pipeline import tellers
+from tellerline.monitoring import metrics, watchdog
+from tellerline.monitoring.notify import more_time, notify, silence_loguru, status
+from tellerline.pipeline import self_test, tellers
 from tellerline.pipeline.bank import BankAway
 from tellerline.pipeline.build import Models, build
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.flows.events import Outcome, TransferEnded, Typed, Unserved
 from tellerline.pipeline.frames import EventFrame, PartingFrame
-from tellerline.pipeline.phrases import Phrases, render
+from tellerline.pipeline.phrases import Phrases, complete, render
 from tellerline.pipeline.providers.servicer import ProvidersServicer
 from tellerline.pipeline.providers.site import Providers
 from tellerline.pipeline.tellers import Behind
@@ -45,6 +46,10 @@ HEARTBEAT_SECONDS = 0.5
 SILENT_PEER_SECONDS = 1.5
 RESERVE_SECONDS = 5.0
 ENGINE_CHECK_SECONDS = 1.0
+# What rendering and an engine's loading may take between two looks at it.
+START_SECONDS = 120.0
+# From the last call's end to the process's.
+STOP_SECONDS = 20.0
 # pipecat waits for its EndFrame without a limit (pipecat PR 5211); a call must not.
 END_SECONDS = 3.0
 _OUTCOMES: dict[int, Outcome] = {
@@ -77,12 +82,35 @@ class Conversations(rpc.ConversationServicer):
         self._phrases = phrases
         self._behind = behind or Behind()
         self._watchers = Watchers()
+        # Calls attached; whoever drains waits for none.
+        self._attached = 0
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Admits nobody any more; returns when the last call has ended, or `seconds` have passed."""
+        self._draining = True
+        if self._attached:
+            log.info("draining: %d calls have %.0f s", self._attached, seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+
+    def told(self) -> str:
+        """The lane's state in a line, for `systemctl status`."""
+        answers = "no engine" if self._engine.away else f"answers by {self._engine.socket}"
+        return f"{'draining' if self._draining else 'ready'}, {self._attached} calls, {answers}"
 
     async def Admit(self, request: pb.AdmitRequest, context: grpc.aio.ServicerContext) -> pb.AdmitReply:
         """Takes the engine's slot for a call about to be answered."""
+        if self._draining:
+            return pb.AdmitReply(admitted=False, reason="draining", retry_after_seconds=5)
         try:
             reply = await self._engine.reserve(request.call_id)
         except EngineUnavailable:
+            if self._settings.without_engine == "keypad":
+                return pb.AdmitReply(admitted=True, reason="engine unavailable: keypad")
             return pb.AdmitReply(admitted=False, reason="engine unavailable", retry_after_seconds=5)
         return pb.AdmitReply(
             admitted=reply.reserved,
@@ -123,6 +151,8 @@ class Conversations(rpc.ConversationServicer):
         )
         running = asyncio.create_task(_Running(call, self._models, self._behind).run(requests))
         metrics.PIPELINE_CALLS.inc()
+        self._attached += 1
+        self._empty.clear()
         try:
             while (command := await call.down.get()) is not None:
                 yield command
@@ -131,6 +161,9 @@ class Conversations(rpc.ConversationServicer):
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
+            self._attached -= 1
+            if not self._attached:
+                self._empty.set()
 
 
 class _Running:
@@ -245,31 +278,37 @@ class _Running:
 
 
 async def serve(settings: PipelineSettings) -> None:
-    """Runs the pipeline daemon until a signal. SERVING once phrases are rendered, while the engine serves."""
+    """Runs the pipeline daemon until a signal, then lets its calls end.
+
+    SERVING once phrases are rendered, while an engine serves; or without one, where the site answers by
+    keypad. Raises ModelError where the voice models answer wrongly.
+    """
     silence_loguru()
-    engine = Engine(settings.engine_socket)
+    engine = Engine(settings.engine_socket, *settings.further_engine_sockets)
     providers = Providers(settings.providers, engine)
     models = Models(VoiceModel(), TurnModel())
     words = language.load(settings.language)
     behind = Behind(
         Instances(settings.banking, BankingStub) if settings.banking is not None else None,
-        Forwarder(settings.spool, settings.session, settings.socket.stem),
+        Forwarder(settings.spool, settings.session, _name(settings.socket)),
     )
     await behind.forwarder.start()
     server, health = bootstrap.server(settings.socket)
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    phrases = await _wait_for_engine(engine, words, settings)
+    phrases = await _spoken(engine, words, settings)
+    await self_test.run(models, phrases)
     conversations = Conversations(settings, engine, models, phrases, behind, providers)
     rpc.add_ConversationServicer_to_server(conversations, server)
     rpc.add_ProvidersServicer_to_server(ProvidersServicer(providers), server)
     await server.start()
-    watching = asyncio.create_task(_follow_engine(engine, words, health))
+    following = asyncio.create_task(_follow_engine(engine, words, health, settings))
     notify("READY=1")
     log.info("serving conversations on %s", settings.socket)
-    await bootstrap.until_signal()
-    notify("STOPPING=1")
-    watching.cancel()
+    async with watchdog.fed(lambda: self_test.pulse(models), conversations.told):
+        await bootstrap.until_signal()
+    following.cancel()
     await health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    await _drain(conversations, settings.drain_seconds)
     await server.stop(grace=0.5)
     await behind.close()
     await providers.close()
@@ -277,13 +316,31 @@ async def serve(settings: PipelineSettings) -> None:
     models.turn.close()
 
 
-async def _wait_for_engine(engine: Engine, words: language.Language, settings: PipelineSettings) -> Phrases:
+def _name(socket: Path) -> str:
+    """What the daemon is called: "pipeline@0-1", of pipeline@0-1/grpc.sock as of pipeline@0-1.sock."""
+    return socket.parent.name if "@" in socket.parent.name else socket.stem
+
+
+async def _drain(conversations: Conversations, seconds: float) -> None:
+    """Lets calls end; another signal, or the deadline, ends them."""
+    notify("STOPPING=1\nSTATUS=draining")
+    more_time(seconds + STOP_SECONDS)
+    ending = {
+        asyncio.create_task(conversations.drain(seconds)),
+        asyncio.create_task(bootstrap.until_signal()),
+    }
+    await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+    await bootstrap.end(ending)
+
+
+async def _spoken(engine: Engine, words: language.Language, settings: PipelineSettings) -> Phrases:
+    """All fixed phrases. Waits for an engine only where some have to be rendered."""
     others: list[str] = sorted(set(settings.languages_by_number.values()) - {words.code})
+    folders = settings.phrases
+    kept = all(complete(language.load(code), folders.get(code)) for code in (words.code, *others))
     while True:
         try:
-            if await engine.is_serving():
-                await engine.open_prefix(words)
-                folders = settings.phrases
+            if await engine.look(words) or kept:
                 spoken = {
                     code: Phrases(await render(engine, language.load(code), folders.get(code)))
                     for code in others
@@ -291,32 +348,24 @@ async def _wait_for_engine(engine: Engine, words: language.Language, settings: P
                 return Phrases(await render(engine, words, folders.get(words.code)), spoken)
         except TellerlineError as error:
             log.warning("the engine is not ready: %s", error)
+        status("waiting for an engine")
+        # One more look was taken: whoever loads models for minutes is waited for, by whoever has no phrases.
+        more_time(START_SECONDS)
         await asyncio.sleep(ENGINE_CHECK_SECONDS)
 
 
-async def _follow_engine(engine: Engine, words: language.Language, health: HealthServicer) -> None:
-    serving = False
+async def _follow_engine(
+    engine: Engine, words: language.Language, health: HealthServicer, settings: PipelineSettings
+) -> None:
+    serving, before = False, None
     while True:
-        now = await can_serve(engine, words, serving)
+        there = await engine.look(words)
+        now = there or settings.without_engine == "keypad"
         if now != serving:
             serving = now
-            status = health_pb2.HealthCheckResponse
-            await health.set("", status.SERVING if now else status.NOT_SERVING)
-            log.info("engine %s", "serving" if now else "away")
+            states = health_pb2.HealthCheckResponse
+            await health.set("", states.SERVING if now else states.NOT_SERVING)
+        if there != before:
+            before = there
+            log.info("engine %s", "serving" if there else "away")
         await asyncio.sleep(ENGINE_CHECK_SECONDS)
-
-
-async def can_serve(engine: Engine, words: language.Language, serving: bool) -> bool:
-    """Whether calls can be taken; `serving` is what was true a moment ago.
-
-    An engine that has come back has lost the prompt, so it counts once it has that again.
-    """
-    if not await engine.is_serving():
-        return False
-    if not serving:
-        try:
-            await engine.open_prefix(words)
-        except TellerlineError as error:
-            log.warning("the engine has not taken the prompt: %s", error)
-            return False
-    return True

@@ -58,7 +58,7 @@ def make(call: Call, behind: Behind) -> tuple[Teller, CallsBank | None]:
 async def begin(call: Call, teller: Teller, behind: Behind) -> Event:
     """Puts the Teller where the call stands; the event it goes on with."""
     if not call.attach.resume:
-        return Begin()
+        return Begin(unserved=call.engine.away)
     kept = await behind.forwarder.resume(call.call_id)
     if kept.found:
         try:

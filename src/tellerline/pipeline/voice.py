@@ -98,6 +98,10 @@ class TurnModel:
         answer: dict[str, Any] = self._analyzer._predict_endpoint(samples)
         return float(answer["probability"])
 
+    async def pulse(self) -> None:
+        """Returns once the thread has come round to it; one that hangs never does."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+
     def close(self) -> None:
         """Frees the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)

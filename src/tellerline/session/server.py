@@ -14,7 +14,7 @@ from tellerline import audit, audit_heads, bootstrap
 from tellerline.database import postgres
 from tellerline.database import redis as redis_database
 from tellerline.errors import TruthAway
-from tellerline.monitoring import metrics, notify
+from tellerline.monitoring import metrics, notify, watchdog
 from tellerline.rpc import session_pb2 as pb
 from tellerline.rpc import session_pb2_grpc
 from tellerline.session.handlers import Handlers
@@ -170,7 +170,8 @@ async def serve(settings: SessionSettings) -> None:
     notify.notify("READY=1")
     log.info("ready at %s", settings.listen)
     stopped = asyncio.create_task(bootstrap.until_signal())
-    done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    async with watchdog.fed(lambda: bootstrap.opens(settings.listen), lambda: f"ready at {settings.listen}"):
+        done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
     notify.notify("STOPPING=1")
     await health_servicer.enter_graceful_shutdown()
     await grpc_server.stop(_STOP_SECONDS)

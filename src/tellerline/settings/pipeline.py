@@ -39,6 +39,11 @@ class PipelineSettings(Concern):
 
     socket: SocketPath = Path("/run/tellerline/pipeline@cpu-0.sock")
     engine_socket: SocketPath = Path("/run/tellerline/engine@cpu.sock")
+    # Other engines of this host, asked in this order while the lane's own is away.
+    further_engine_sockets: tuple[SocketPath, ...] = ()
+    # Calls that come while no engine is there: "refuse" leaves them to lanes of other hosts (the edge tries
+    # the next), "keypad" answers with the menu of keys. Fixed phrases are in memory once they were rendered.
+    without_engine: Literal["refuse", "keypad"] = "refuse"
     # The language a call starts in; `languages_by_number` overrules it by the number called.
     language: Literal["en", "tr"] = "en"
     languages_by_number: dict[str, Literal["en", "tr"]] = {}
@@ -62,4 +67,6 @@ class PipelineSettings(Concern):
     records: bool = False
     # Lets a local operator watch conversations, transcripts included.
     allow_watch: bool = False
+    # How long SIGTERM waits for running calls; another SIGTERM ends them at once.
+    drain_seconds: Annotated[float, Field(ge=0)] = 120.0
     monitoring: Monitoring = Monitoring()

@@ -158,13 +158,15 @@ class Line:
 class Phone:
     """One SIP user agent on UDP, one call at a time. Use as a context manager; hangs up at the end."""
 
-    def __init__(self, lane: tuple[str, int], called: str = "echo") -> None:
+    def __init__(self, lane: tuple[str, int], called: str = "echo", host: str = LOOPBACK) -> None:
         self.lane = lane
         self.called = called
+        self.host = host
+        self.target = f"sip:{called}@{lane[0]}:{lane[1]}"
         self.sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sip.bind((LOOPBACK, 0))
+        self.sip.bind((host, 0))
         self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.media.bind((LOOPBACK, 0))
+        self.media.bind((host, 0))
         self.call_id = secrets.token_hex(8)
         self.from_tag = secrets.token_hex(4)
         self.to = f"<sip:{called}@{lane[0]}:{lane[1]}>"
@@ -196,7 +198,7 @@ class Phone:
     def sdp(self, formats: Iterable[int] = (PCMU, TELEPHONE_EVENT), extra: str = "", port: int = 0) -> str:
         numbers = " ".join(str(number) for number in formats)
         return (
-            f"v=0\r\no=phone 1 {self.cseq + 1} IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
+            f"v=0\r\no=phone 1 {self.cseq + 1} IN IP4 {self.host}\r\ns=-\r\nc=IN IP4 {self.host}\r\nt=0 0\r\n"
             f"m=audio {port or self.media_port} RTP/AVP {numbers}\r\n"
             f"a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000\r\n{extra}"
         )
@@ -214,13 +216,13 @@ class Phone:
             self.cseq += 1
             cseq = self.cseq
         lines = [
-            f"{method} sip:{self.called}@{self.lane[0]}:{self.lane[1]} SIP/2.0",
-            f"Via: SIP/2.0/UDP {LOOPBACK}:{self.port};rport;branch=z9hG4bK-{self.call_id}-{next(_branches)}",
-            f"From: <sip:phone@{LOOPBACK}>;tag={self.from_tag}",
+            f"{method} {self.target} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.host}:{self.port};rport;branch=z9hG4bK-{self.call_id}-{next(_branches)}",
+            f"From: <sip:phone@{self.host}>;tag={self.from_tag}",
             f"To: {self.to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq} {method}",
-            f"Contact: <sip:phone@{LOOPBACK}:{self.port}>",
+            f"Contact: <sip:phone@{self.host}:{self.port}>",
             "Max-Forwards: 70",
             "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, NOTIFY, UPDATE, REFER",
             *extra.splitlines(),

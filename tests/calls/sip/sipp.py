@@ -33,22 +33,36 @@ class Dialogue:
         return [m for m in self.received if m.method == method and not m.status]
 
 
+@dataclasses.dataclass(frozen=True)
+class Dialled:
+    """Where to send calls, if not to a lane: the edge in front of it."""
+
+    address: tuple[str, int]
+
+
 class Sipp:
     """A running sipp with one scenario and one call."""
 
     def __init__(
-        self, lane: Lane, scenario: str, folder: Path, called: str = "echo", seconds: int = 20, **keys: str
+        self,
+        lane: Lane | Dialled,
+        scenario: str,
+        folder: Path,
+        called: str = "echo",
+        seconds: int = 20,
+        host: str = LOOPBACK,
+        **keys: str,
     ) -> None:
         if shutil.which("sipp") is None:
             pytest.fail("sipp is not installed: apt-get install sip-tester")
         self._seconds = seconds
         name = f"{scenario}-{secrets.token_hex(3)}"
         self._messages, self._errors = folder / f"{name}.messages", folder / f"{name}.errors"
-        self.call_id = f"{name}@{LOOPBACK}"
-        self.port, media_port = _free_port(), _free_port(even=True)
-        command = ["sipp", f"{lane.address[0]}:{lane.port}", "-sf", str(SCENARIOS / f"{scenario}.xml")]
+        self.call_id = f"{name}@{host}"
+        self.port, media_port = _free_port(host), _free_port(host, even=True)
+        command = ["sipp", f"{lane.address[0]}:{lane.address[1]}", "-sf", str(SCENARIOS / f"{scenario}.xml")]
         command += ["-s", called, "-m", "1", "-l", "1", "-cid_str", self.call_id, "-nostdin", "-skip_rlimit"]
-        command += ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK, "-mp", str(media_port)]
+        command += ["-i", host, "-p", str(self.port), "-mi", host, "-mp", str(media_port)]
         command += ["-timeout", f"{seconds}s", "-timeout_error", "-recv_timeout", f"{seconds * 1000}"]
         command += ["-trace_msg", "-message_file", str(self._messages)]
         command += ["-trace_err", "-error_file", str(self._errors)]
@@ -83,10 +97,10 @@ class Sipp:
         return messages[b"sent"], messages[b"received"]
 
 
-def _free_port(even: bool = False) -> int:
+def _free_port(host: str, even: bool = False) -> int:
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((LOOPBACK, 0))
+            probe.bind((host, 0))
             port = int(probe.getsockname()[1])
         if not even or port % 2 == 0:
             return port

@@ -168,6 +168,15 @@ async def test_models_that_are_away_leave_the_keypad_and_a_person(dial: Dial) ->
     assert await talk.presses("0") == PHRASES["transferring"]
 
 
+async def test_a_call_that_comes_while_no_model_is_there_is_greeted_and_served_by_keys(dial: Dial) -> None:
+    talk = dial()
+    said = await talk.happens(Begin(unserved=True))
+    assert said == f"{PHRASES['greeting']} {PHRASES['menu']} {PHRASES['menu_language']}"
+    assert PHRASES["ask_customer_number"] in await talk.presses("4")
+    # They are back by now.
+    assert "two thousand three hundred" in await talk.logs_in(EMMA, EMMA_PIN)
+
+
 async def test_recognition_that_stays_away_ends_with_a_person(dial: Dial) -> None:
     talk = dial()
     await talk.begins()

@@ -61,6 +61,9 @@ class FailingRecognizer(Recognizer):
     def open(self, language: str, partials: bool) -> Utterance:
         return _Utterance()
 
+    async def pulse(self) -> None:
+        raise RuntimeError(_SAID)
+
     def close(self) -> None:
         pass
 
@@ -82,6 +85,9 @@ class FailingModel(LanguageModel):
     def forget(self, call_id: str) -> None:
         pass
 
+    async def pulse(self) -> None:
+        raise RuntimeError(_SAID)
+
     def close(self) -> None:
         pass
 
@@ -93,6 +99,9 @@ class FailingVoice(Synthesizer):
         self, text: str, speed: float, rate_hz: int, keep: bool
     ) -> AsyncGenerator[Spoken, None]:
         yield Spoken(bytes(320), ())
+        raise RuntimeError(_SAID)
+
+    async def pulse(self) -> None:
         raise RuntimeError(_SAID)
 
     def close(self) -> None:

@@ -56,6 +56,7 @@ def running(home: Path, engine_socket: Path, **chosen: Any) -> Iterator[Daemon]:
                 socket=daemon.socket,
                 engine_socket=engine_socket,
                 allow_watch=True,
+                drain_seconds=0,
                 monitoring=settings.Monitoring(log_level="debug"),
                 **chosen,
             )

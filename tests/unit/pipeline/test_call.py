@@ -1,20 +1,16 @@
-"""What one call keeps: its transfer, its turn's deadline, and whether its lane can serve."""
+"""What one call keeps: its transfer and its turn's deadline."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from tellerline import language
-from tellerline.errors import EngineUnavailable
 from tellerline.pipeline.call import Call
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.frames import Transfer
 from tellerline.pipeline.phrases import Phrases
-from tellerline.pipeline.server import can_serve
 from tellerline.pipeline.watching import Watchers
 from tellerline.rpc import conversation_pb2 as pb
 from tellerline.settings import CallLimits, PipelineSettings
@@ -50,31 +46,3 @@ async def test_a_turn_without_an_answer_reaches_its_deadline(call: Call) -> None
     call.on_deadline = late.set
     call.expect_answer()
     await asyncio.wait_for(late.wait(), 5)
-
-
-class _Restarted:
-    """An engine that serves but does not take the prompt at once."""
-
-    def __init__(self) -> None:
-        self.serves = True
-        self.prompts: list[language.Language] = []
-
-    async def is_serving(self) -> bool:
-        return self.serves
-
-    async def open_prefix(self, words: language.Language) -> None:
-        self.prompts.append(words)
-        if len(self.prompts) == 1:
-            raise EngineUnavailable("engine: OpenPrefix failed (DEADLINE_EXCEEDED)")
-
-
-async def test_a_lane_serves_once_the_engine_has_the_prompt() -> None:
-    restarted = _Restarted()
-    engine, words = cast(Engine, restarted), language.load("en")
-    serving = [False]
-    for _ in range(3):
-        serving.append(await can_serve(engine, words, serving[-1]))
-    assert serving[1:] == [False, True, True]
-    assert restarted.prompts == [words] * 2
-    restarted.serves = False
-    assert not await can_serve(engine, words, True)

@@ -55,3 +55,16 @@ async def test_a_broken_folder_is_no_folder(folder: Path, broken: str) -> None:
     (folder / broken).write_bytes(b"[1, 2")
     with pytest.raises(SynthesisError):
         await phrases.render(ENGINE, TURKISH, folder)
+
+
+def test_phrases_are_complete_by_the_voice_that_spoke_all_of_them(tmp_path: Path) -> None:
+    all_of_them = {key: rendered(text) for key, text in TURKISH.phrases.items()}
+    phrases.write(all_of_them, tmp_path, voice="dfki")
+    assert phrases.are_complete(tmp_path, "tr", "dfki")
+    assert not phrases.are_complete(tmp_path, "tr", "fahrettin")
+    assert not phrases.are_complete(tmp_path, "en", "dfki")
+    (tmp_path / "greeting.wav").unlink()
+    assert not phrases.are_complete(tmp_path, "tr", "dfki")
+    # Nobody said whose voice these are.
+    phrases.write(all_of_them, tmp_path)
+    assert not phrases.are_complete(tmp_path, "tr", "dfki")

@@ -48,5 +48,9 @@ class Recognizer(abc.ABC):
         """Starts an utterance. Raises RecognitionError for a language the model does not know."""
 
     @abc.abstractmethod
+    async def pulse(self) -> None:
+        """Returns once the worker behind it has come round to it; one that hangs never does."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Frees the model."""

@@ -46,6 +46,9 @@ class VoskRecognizer(Recognizer):
             vosk.KaldiRecognizer(self._model, float(audio.TELEPHONE_RATE_HZ)), self._workers, partials
         )
 
+    async def pulse(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._workers, lambda: None)
+
     def close(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
 

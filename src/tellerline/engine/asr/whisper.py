@@ -74,6 +74,9 @@ class WhisperRecognizer(Recognizer):
     def open(self, language: str, partials: bool) -> Utterance:
         return _WhisperUtterance(self, self._prompt(language))
 
+    async def pulse(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._workers, lambda: None)
+
     def close(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
 

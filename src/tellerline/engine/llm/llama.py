@@ -77,6 +77,7 @@ class LlamaModel(LanguageModel):
         self._condition = threading.Condition()
         self._arrived: deque[_Job] = deque()
         self._forgotten: deque[str] = deque()
+        self._pulses: deque[Callable[[], object]] = deque()
         self._stopping = False
         self._failure: LanguageModelError | None = None
         # The decode thread's own.
@@ -123,6 +124,16 @@ class LlamaModel(LanguageModel):
     @property
     def failure(self) -> LanguageModelError | None:
         return self._failure
+
+    async def pulse(self) -> None:
+        loop = asyncio.get_running_loop()
+        beaten = asyncio.Event()
+        with self._condition:
+            if self._failure is not None:
+                raise self._failure
+            self._pulses.append(lambda: loop.call_soon_threadsafe(beaten.set))
+            self._condition.notify()
+        await beaten.wait()
 
     def forget(self, call_id: str) -> None:
         with self._condition:
@@ -203,11 +214,16 @@ class LlamaModel(LanguageModel):
                 self._step()
             else:
                 self._warm_up()
+            # After the step: one that never comes back is what they are to find out.
+            while self._pulses:
+                self._pulses.popleft()()
 
     def _collect(self) -> bool:
         """Takes what arrived; sleeps when there is nothing to do. False when stopping."""
         with self._condition:
-            while not (self._arrived or self._forgotten or self._running or self._warm or self._stopping):
+            while not (self._arrived or self._forgotten or self._pulses or self._running or self._warm):
+                if self._stopping:
+                    break
                 self._condition.wait()
             self._waiting += self._arrived
             self._arrived.clear()

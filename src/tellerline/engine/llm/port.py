@@ -93,5 +93,9 @@ class LanguageModel(abc.ABC):
         """Frees everything cached for a call."""
 
     @abc.abstractmethod
+    async def pulse(self) -> None:
+        """Returns once the worker behind it has come round to it; one that hangs never does."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Frees the model."""

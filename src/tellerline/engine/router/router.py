@@ -64,6 +64,10 @@ class IntentRouter:
             routed = head.route(embedder.embed(folded(text, language)[-_MOST_CHARACTERS:]))
         return started, replace(routed, work_ms=round((time.perf_counter() - started) * 1000))
 
+    async def pulse(self) -> None:
+        """Returns once its thread has come round to it; one that hangs never does."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, lambda: None)
+
     def close(self) -> None:
         """Frees the models, once the sentence at work is done."""
         self._worker.shutdown(wait=True, cancel_futures=True)

@@ -70,6 +70,10 @@ class EspeakSynthesizer(Synthesizer):
         if keep:
             self._cache.put(phrase, tuple(made))
 
+    async def pulse(self) -> None:
+        # A process for each sentence, with a limit of its own: there is no worker that could hang.
+        return None
+
     def close(self) -> None:
         """Nothing to free: each sentence is a process of its own."""
 

@@ -75,6 +75,9 @@ class PiperSynthesizer(Synthesizer):
         if keep:
             self._cache.put(phrase, tuple(made))
 
+    async def pulse(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._worker, lambda: None)
+
     def close(self) -> None:
         self._worker.shutdown(wait=True, cancel_futures=True)
 

@@ -37,5 +37,9 @@ class Synthesizer(abc.ABC):
         """
 
     @abc.abstractmethod
+    async def pulse(self) -> None:
+        """Returns once the worker behind it has come round to it; one that hangs never does."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Frees the model."""

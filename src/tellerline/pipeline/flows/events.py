@@ -19,7 +19,9 @@ class Guess:
 
 @dataclass(frozen=True)
 class Begin:
-    """The call was answered."""
+    """The call was answered; `unserved` where no model can hear, answer or speak now."""
+
+    unserved: bool = False
 
 
 @dataclass(frozen=True)

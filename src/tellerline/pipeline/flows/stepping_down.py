@@ -45,6 +45,14 @@ def unserved(desk: Desk, state: State, event: Unserved) -> Plan:
     return Plan(_on_keys(desk, state), (*apology, *_menu(desk))) if keys else Plan(state, apology)
 
 
+def keys_from_the_start(desk: Desk, greeted: Plan) -> Plan:
+    """A call that comes while no model is there: the greeting, and then the menu, or a person without one."""
+    if not _menu(desk):
+        return person(desk, greeted.state).opened_by(*greeted.lines)
+    state = _on_keys(desk, greeted.state)
+    return replace(greeted, state=state, lines=(*greeted.lines, *_menu(desk)))
+
+
 def person(desk: Desk, state: State) -> Plan:
     """Puts the caller through, once. Where nobody took the call, the keypad is what there is."""
     if desk.site.targets and not state.targets_tried:

@@ -177,7 +177,8 @@ class Teller:
         state = self.state
         match event:
             case Begin():
-                return self._greet(desk, state)
+                greeted = self._greet(desk, state)
+                return stepping_down.keys_from_the_start(desk, greeted) if event.unserved else greeted
             case Resumed():
                 return await self._take_over(desk, state, event)
             case Said():

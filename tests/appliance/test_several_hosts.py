@@ -1,0 +1,159 @@
+"""Two edges, two hosts of three lanes each, and the data beside them: spreading calls, and losing a host."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hosts import NETWORK, Host, wait_for
+from installation import Appliance, Run
+
+_LANES = 3
+# Where the trunk calls: on one of the edges.
+_NUMBER_ADDRESS = str(NETWORK[100])
+_NUMBER = f"sip:1000@{_NUMBER_ADDRESS}:5060"
+# A caller whom the trunk sends while an edge dies is answered by the other within this.
+_EDGE_SECONDS = 5
+# A caller whom a dead host's silence reached first hears the next host by then.
+_NEXT_CALL_MS = 2500
+
+
+def inventory() -> dict[str, Any]:
+    """Groups for the hosts; the processors stand in for GPUs."""
+    children = {
+        "edge": {"hosts": {"edge1": None, "edge2": None}},
+        "gpu": {"hosts": {"gpu1": None, "gpu2": None}},
+        "data": {"hosts": {"data1": None}},
+        "sandbox_bank": {"hosts": {"data1": None}},
+    }
+    return {"all": {"children": children}}
+
+
+@pytest.fixture(scope="module")
+def bank(appliance: Callable[..., Appliance]) -> Appliance:
+    made = appliance(
+        "example-bank",
+        "edge1",
+        "edge2",
+        "gpu1",
+        "gpu2",
+        "data1",
+        tellerline_gpus=["cpu"],
+        tellerline_lanes=_LANES,
+        tellerline_virtual_address=_NUMBER_ADDRESS,
+    )
+    if not made.edge:
+        pytest.skip("no OpenSIPS in the bundle: nothing to spread calls with")
+    (made.folder / "hosts.yml").write_text(yaml.safe_dump(inventory()))
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(bank: Appliance) -> Run:
+    return bank.play("site.yml")
+
+
+def test_calls_are_spread_over_hosts_and_lanes(bank: Appliance, installed: Run) -> None:
+    callers = bank.callers(_NUMBER, calls=6, seconds=20)
+    lanes = Counter[str]()
+    for name in ("gpu1", "gpu2"):
+        for lane in range(_LANES):
+            lanes[f"{name} {lane}"] = bank.live_calls(name, lane)
+    calls = callers.finish()
+    assert [call.status for call in calls] == [200] * 6
+    assert set(lanes.values()) == {1}, lanes
+
+
+def test_a_host_that_dies_costs_its_own_calls_and_the_next_caller_hardly_waits(
+    bank: Appliance, installed: Run
+) -> None:
+    gpu1 = bank.host("gpu1")
+    callers = bank.callers(_NUMBER, calls=4, seconds=40)
+    lost = sum(bank.live_calls("gpu1", lane) for lane in range(_LANES))
+    assert 0 < lost < 4
+    killed_ns = time.monotonic_ns()
+    gpu1.kill()
+    after = bank.callers(_NUMBER, calls=2, seconds=5, apart_ms=100).finish()
+    for call in after:
+        assert call.status == 200
+        assert (call.answered_ns - call.invited_ns) / 1e6 <= _NEXT_CALL_MS
+    calls = callers.finish()
+    survived = [
+        call for call in calls if call.ended_by == "caller" and call.last_packet_ns > killed_ns + 10**10
+    ]
+    assert len(survived) == 4 - lost
+    for call in survived:
+        assert call.longest_gap_ms <= 200, call.gaps
+    wait_for(lambda: load(active_edge(bank)) == 0, "the edge's load to return to 0", 60)
+    gpu1.start()
+    wait_for(
+        lambda: lanes_up(active_edge(bank)) == 2 * _LANES, "the dead host's lanes to take calls again", 240
+    )
+
+
+def test_when_the_active_edge_dies_the_other_takes_new_calls(bank: Appliance, installed: Run) -> None:
+    active = active_edge(bank)
+    active.kill()
+    killed_ns = time.monotonic_ns()
+    # One every half second: who is sent to an edge that is gone is sent again by the trunk.
+    callers = bank.callers(_NUMBER, calls=12, seconds=1, apart_ms=500).finish()
+    answered = [call.answered_ns for call in callers if call.status == 200]
+    active.start()
+    assert answered, "nobody was answered"
+    assert (min(answered) - killed_ns) / 1e9 <= _EDGE_SECONDS
+    wait_for(lambda: len([edge for edge in edges(bank) if holds(edge)]) == 1, "one edge to be active", 60)
+    assert bank.call("first_call", _NUMBER)["passed"]
+
+
+def test_without_the_data_host_calls_are_answered_and_money_is_closed(
+    bank: Appliance, installed: Run
+) -> None:
+    data1 = bank.host("data1")
+    data1.link("down")
+    try:
+        report = bank.call("first_call", _NUMBER)
+        assert report["passed"]
+        # A customer cannot be authenticated, so nothing is told and nothing is moved: a person takes over.
+        asked = bank.call("bank_call", _NUMBER, check=False)
+        assert asked["sip_status"] == 200 and not asked["passed"]
+    finally:
+        data1.link("up")
+    wait_for(lambda: bank.call("bank_call", _NUMBER, check=False)["passed"], "the bank", 180)
+
+
+def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> None:
+    """Also those of the dead host, and of the time without a database: spooled, and told when it was back."""
+    answered = bank.calls_answered
+    assert answered > 10
+    # Only calls with a record on the truth's side count; "lost" is what the dead host's may be.
+    wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
+
+
+def edges(bank: Appliance) -> list[Host]:
+    return [bank.host("edge1"), bank.host("edge2")]
+
+
+def holds(edge: Host) -> bool:
+    """Whether the edge has the address the trunk calls."""
+    return f"{_NUMBER_ADDRESS}/" in edge.ssh("ip -br address").stdout
+
+
+def active_edge(bank: Appliance) -> Host:
+    (active,) = (edge for edge in edges(bank) if holds(edge))
+    return active
+
+
+def lanes_up(edge: Host) -> int:
+    status = json.loads(edge.ssh("tellerline-edge status --json").stdout)
+    return sum(bool(lane["up"] and not lane["drained"]) for lane in status["lanes"])
+
+
+def load(edge: Host) -> int:
+    """Calls that the edge counts on all its lanes together."""
+    status = json.loads(edge.ssh("tellerline-edge status --json").stdout)
+    return sum(int(lane["calls"]) for lane in status["lanes"])

@@ -1,0 +1,111 @@
+"""The next release and back, on a server with calls: none is dropped, and the way back takes seconds.
+
+The tests are one story, told in order, on one host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import next_release
+import pytest
+from hosts import Host
+from installation import Appliance, Run, bundle
+
+# Without the drain, on two cores.
+_ROLLBACK_SECONDS = 60
+# Longer than session and banking take to change, and shorter than a drain may last.
+_CALL_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def server(appliance: Callable[..., Appliance]) -> Appliance:
+    made = appliance("single-server", "teller1", tellerline_gpus=["cpu"], tellerline_lanes=2)
+    made.play("site.yml")
+    return made
+
+
+@pytest.fixture(scope="module")
+def teller1(server: Appliance) -> Host:
+    return server.host("teller1")
+
+
+@pytest.fixture(scope="module")
+def newer(server: Appliance, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+    """The next version, and what a run of its playbooks is told."""
+    made = bundle()
+    assert made is not None
+    folder, key = next_release.make(made, tmp_path_factory.mktemp("next"))
+    version = next_release.version_of(folder)
+    given = {"tellerline_version": version, "tellerline_bundle": folder, "tellerline_bundle_key": key}
+    return version, [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
+
+
+def _version(host: Host) -> str:
+    return host.ssh("tellerline --version").stdout.split()[-1]
+
+
+def _settings(host: Host) -> str:
+    """Settings and units, with their checksums."""
+    return host.ssh("sha256sum /etc/tellerline/*.yml /etc/systemd/system/tellerline*.service").stdout
+
+
+def test_site_yml_does_not_change_the_release_under_calls(
+    server: Appliance, teller1: Host, newer: tuple[str, list[str]]
+) -> None:
+    run = server.play("site.yml", *newer[1], check=False)
+    assert run.status != 0 and "playbooks/upgrade.yml" in " ".join(run.output.split())
+    assert run.changed == 0
+
+
+def test_an_upgrade_drops_no_call(server: Appliance, teller1: Host, newer: tuple[str, list[str]]) -> None:
+    old = _version(teller1)
+    running = server.start_play("playbooks/upgrade.yml", *newer[1])
+    assert running.stdout is not None
+    callers, lines = None, []
+    for line in running.stdout:
+        lines.append(line)
+        if callers is None and line.startswith("PLAY [Session and banking"):
+            callers = server.callers(server.number("teller1"), calls=3, seconds=_CALL_SECONDS)
+    output = "".join(lines)
+    assert running.wait() == 0, output[-8000:]
+    assert callers is not None
+    calls = callers.finish()
+    assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * 3
+    assert "new calls are refused until it is back" in " ".join(output.split())
+    assert _version(teller1) == newer[0]
+    assert teller1.ssh("readlink /opt/tellerline/previous").stdout.strip().endswith(f"/{old}")
+    assert teller1.ssh("systemctl --failed --plain --no-legend").stdout == ""
+    assert server.answers(server.number("teller1"))
+
+
+def test_nothing_runs_on_the_release_before(teller1: Host, newer: tuple[str, list[str]]) -> None:
+    shown = teller1.ssh("systemctl show --value --property=MainPID 'tellerline-*.service'").stdout.split()
+    pids = [pid for pid in shown if pid != "0"]
+    assert len(pids) >= 7
+    for pid in pids:
+        command = teller1.ssh(f"tr '\\0' ' ' < /proc/{pid}/cmdline").stdout
+        assert f"/opt/tellerline/releases/{newer[0]}/" in command, command
+
+
+def test_the_same_upgrade_again_drains_nobody(server: Appliance, newer: tuple[str, list[str]]) -> None:
+    again = server.play("playbooks/upgrade.yml", *newer[1])
+    assert "drains:" not in again.output
+
+
+def test_the_way_back_takes_seconds(server: Appliance, teller1: Host, newer: tuple[str, list[str]]) -> None:
+    made = bundle()
+    assert made is not None
+    before = _settings(teller1)
+    teller1.ssh("echo '# of the newer release' >> /etc/tellerline/session.yml")
+    run: Run = server.play("playbooks/rollback.yml", "-e", f"to={next_release.version_of(made)}")
+    print(f"the rollback took {run.seconds:.0f} s")
+    assert _version(teller1) == next_release.version_of(made)
+    assert _settings(teller1) == before
+    assert server.answers(server.number("teller1"))
+    assert run.seconds <= _ROLLBACK_SECONDS
+
+
+def test_a_release_nobody_has_is_refused(server: Appliance) -> None:
+    run = server.play("playbooks/rollback.yml", "-e", "to=9.9.9", check=False)
+    assert run.status != 0 and "can go back to" in " ".join(run.output.split())
