@@ -77,9 +77,10 @@ async def _ask_one(service: ServiceAddresses) -> Answer:
 
 def _well(answer: Answer) -> bool:
     reply, _ = answer
-    return reply is not None and all(
-        one.breaker == "closed" and not one.money_closed for one in (reply, *reply.instances)
-    )
+    if reply is None:
+        return False
+    states: list[pb.BankStatusReply | pb.InstanceStatus] = [reply, *reply.instances]
+    return all(one.breaker == "closed" and not one.money_closed for one in states)
 
 
 def _told(answers: dict[str, Answer]) -> list[str]:
