@@ -86,7 +86,8 @@ def build(order: Order, say: Say) -> Path:
     shutil.copy(order.key.with_suffix(".pub"), bundle / "minisign.pub")
     named = checksums.write(bundle)
     checksums.sign(bundle, order.key, version)
-    verifier = [sys.executable, order.top / VERIFIER, bundle, "--key-file", bundle / "minisign.pub"]
+    public = bundle / "minisign.pub"
+    verifier = [sys.executable, str(order.top / VERIFIER), str(bundle), "--key-file", str(public)]
     say(run(verifier, what="verifying the bundle").strip())
     size = sum(path.stat().st_size for path in checksums.files(bundle))
     say(f"{bundle}: {named} files, {size / 1e6:.0f} MB")

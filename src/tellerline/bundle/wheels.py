@@ -101,14 +101,8 @@ class Wheels:
             requirements = Path(scratch) / "requirements.txt"
             requirements.write_text(lines)
             made = Path(scratch) / "wheels"
-            arguments = [
-                "wheel",
-                "--no-deps",
-                "--require-hashes",
-                "--no-build-isolation",
-                "--wheel-dir",
-                made,
-            ]
+            arguments = ["wheel", "--no-deps", "--require-hashes", "--no-build-isolation"]
+            arguments += ["--wheel-dir", str(made)]
             self._pip(*arguments, "--requirement", requirements, *options, what=what, env=env)
             for wheel in sorted(made.glob("*.whl")):
                 wheel.chmod(0o644)
@@ -152,7 +146,7 @@ class Wheels:
     def project(self, tree: Path, folder: Path) -> Path:
         """Tellerline's own wheel, from a copy of its tree (a build leaves files behind)."""
         folder.mkdir(parents=True, exist_ok=True)
-        arguments = ["wheel", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", folder]
+        arguments = ["wheel", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(folder)]
         self._pip(*arguments, tree, what="Tellerline's wheel")
         (wheel,) = folder.glob("tellerline-*.whl")
         return wheel
