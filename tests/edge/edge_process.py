@@ -164,6 +164,8 @@ class Edge:
             "rtpengine": f"udp:{control}",
             "udp_workers": 2,
             "log_to_stderr": True,
+            # Several edges at once would have one port for it.
+            "sip_trace_here": "",
             **settings,
         }
         self.values = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
