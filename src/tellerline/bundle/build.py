@@ -14,7 +14,7 @@ from tellerline.bundle import checksums, debs, models, release, sbom, wanted
 from tellerline.bundle.commands import run
 from tellerline.bundle.debs import Apt
 from tellerline.bundle.models import Origins
-from tellerline.bundle.wheels import Wheels, lock
+from tellerline.bundle.wheels import LLAMA, Wheels, lock
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.errors import BundleError
@@ -126,6 +126,10 @@ def _python(order: Order, bundle: Path, wheels: Wheels, say: Say) -> bool:
     wheels.runtime(order.top / "requirements.lock", bundle / "wheels", order.native)
     (bundle / "requirements.lock").write_text(lock(bundle / "wheels"))
     cuda = wheels.cuda(order.top / "requirements.lock", bundle / "wheels-cuda")
+    (bundle / "requirements-cuda.lock").unlink(missing_ok=True)
+    if cuda:
+        # Without what wheels-cuda/ has in its stead, which hosts install by its path.
+        (bundle / "requirements-cuda.lock").write_text(lock(bundle / "wheels", but=LLAMA))
     ansible = order.top / "requirements-ansible.lock"
     if ansible.is_file():
         wheels.control(ansible, bundle / "control" / "wheels")

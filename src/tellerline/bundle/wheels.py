@@ -16,7 +16,7 @@ from tellerline.errors import BundleError
 
 Say = Callable[[str], None]
 
-_LLAMA = "llama-cpp-python"
+LLAMA = "llama-cpp-python"
 # AVX2, FMA, F16C: what x86 servers since 2013 have. Without it the compiler takes the build machine's own.
 _PORTABLE = "-DGGML_NATIVE=OFF"
 _STAMP = ".lock"
@@ -35,12 +35,14 @@ def split(lock: str) -> dict[str, str]:
     return entries
 
 
-def lock(folder: Path) -> str:
-    """A lock file of the wheels in a folder: all of them, each by name, version and hash."""
+def lock(folder: Path, but: str | None = None) -> str:
+    """A lock file of the wheels in a folder, `but` one package: each by name, version and hash."""
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
-        lines.append(f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{checksums.sha256(wheel)}\n")
+        package = name.replace("_", "-").lower()
+        if package != but:
+            lines.append(f"{package}=={version} --hash=sha256:{checksums.sha256(wheel)}\n")
     return "".join(lines)
 
 
@@ -75,10 +77,10 @@ class Wheels:
             return
         entries = split(text)
         self._say(f"Python packages: {len(entries)} of {pinned.name}")
-        rest = "".join(lines for name, lines in entries.items() if name != _LLAMA)
+        rest = "".join(lines for name, lines in entries.items() if name != LLAMA)
         self._wheel(rest, folder, what="Python packages")
-        if _LLAMA in entries:
-            self.llama(entries[_LLAMA], folder, None if native else _PORTABLE)
+        if LLAMA in entries:
+            self.llama(entries[LLAMA], folder, None if native else _PORTABLE)
         found, wanted = len(list(folder.glob("*.whl"))), len(entries)
         if found != wanted:
             raise BundleError(
@@ -124,7 +126,7 @@ class Wheels:
 
     def cuda(self, pinned: Path, folder: Path) -> bool:
         """A llama-cpp-python for NVIDIA GPUs, where this machine has CUDA's compiler; says if not."""
-        entry = split(pinned.read_text(encoding="utf-8")).get(_LLAMA)
+        entry = split(pinned.read_text(encoding="utf-8")).get(LLAMA)
         if entry is None or not _toolkit():
             self._say(
                 "NO CUDA toolkit (nvcc with cuBLAS) here: the bundle's language model runs on CPUs only"

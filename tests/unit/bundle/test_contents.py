@@ -33,6 +33,13 @@ def test_a_lock_names_each_wheel_by_its_hash(tmp_path: Path) -> None:
     assert wheels.lock(tmp_path) == f"grpcio-health-checking==1.2 --hash=sha256:{digest}\n"
 
 
+def test_a_lock_may_leave_out_what_comes_as_a_variant(tmp_path: Path) -> None:
+    _wheel(tmp_path, "llama_cpp_python", "0.3")
+    _wheel(tmp_path, "click", "8")
+    assert wheels.lock(tmp_path, but="llama-cpp-python").startswith("click==8 ")
+    assert "llama" not in wheels.lock(tmp_path, but="llama-cpp-python")
+
+
 def test_a_lock_file_is_split_by_package() -> None:
     found = wheels.split((TOP / "requirements.lock").read_text())
     assert "".join(found.values()).count("--hash") == (TOP / "requirements.lock").read_text().count("--hash")
