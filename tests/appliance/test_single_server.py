@@ -71,7 +71,7 @@ def test_monitoring_hears_every_daemon_and_has_nothing_to_say(teller1: Host, ins
 
     wait_for(all_up, "every daemon to be heard", 90)
     heard = {name.split()[0] for name in watching.targets(teller1)}
-    assert heard >= {"engine", "connector", "pipeline", "session", "banking", "node", "alertmanager"}
+    assert heard >= {"engine", "connector", "pipeline", "session", "banking", "host", "alertmanager"}
     assert watching.broken_rules(teller1) == {}
     assert "Watchdog" in watching.alerts(teller1)
     # A container cannot set its clock, and shares memory and processors with whatever else runs here.
