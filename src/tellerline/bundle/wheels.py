@@ -75,6 +75,7 @@ class Wheels:
         if self._done(folder, text, native):
             self._say("Python packages: as they should be")
             return
+        shutil.rmtree(folder, ignore_errors=True)
         entries = split(text)
         self._say(f"Python packages: {len(entries)} of {pinned.name}")
         rest = "".join(lines for name, lines in entries.items() if name != LLAMA)
@@ -86,13 +87,16 @@ class Wheels:
             raise BundleError(
                 f"bundle: {folder} has {found} wheels for {wanted} packages; remove it, run again"
             )
-        (self._work / f"{folder.name}{_STAMP}").write_text(self._stamp(folder, text, native))
+        self._stamp_of(folder).write_text(self._stamp(folder, text, native))
+
+    def _stamp_of(self, folder: Path) -> Path:
+        return self._work / f"{folder.parent.name}-{folder.name}{_STAMP}"
 
     def _stamp(self, folder: Path, text: str, native: bool) -> str:
         return f"native: {native}\n{text}\n{lock(folder)}"
 
     def _done(self, folder: Path, text: str, native: bool) -> bool:
-        stamp = self._work / f"{folder.name}{_STAMP}"
+        stamp = self._stamp_of(folder)
         return stamp.is_file() and stamp.read_text() == self._stamp(folder, text, native)
 
     def _wheel(
@@ -141,9 +145,10 @@ class Wheels:
         text = pinned.read_text(encoding="utf-8")
         if self._done(folder, text, native=False):
             return
+        shutil.rmtree(folder, ignore_errors=True)
         self._say("Ansible's Python packages, for the control node")
         self._wheel(text, folder, "Ansible's Python packages")
-        (self._work / f"{folder.name}{_STAMP}").write_text(self._stamp(folder, text, native=False))
+        self._stamp_of(folder).write_text(self._stamp(folder, text, native=False))
 
     def project(self, tree: Path, folder: Path) -> Path:
         """Tellerline's own wheel, from a copy of its tree (a build leaves files behind)."""
