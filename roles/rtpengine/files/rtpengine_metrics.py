@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Passes rtpengine's metrics on, and nothing else of it.
 
-rtpengine has one HTTP port for everything: whoever may read /metrics there may also, by WebSocket or POST and
+rtpengine has one HTTP port for everything: whoever may read /metrics there may, by WebSocket or POST,
 without a password, have calls ended, recorded, or sent to a second listener. So that port is on 127.0.0.1, and
 Prometheus asks here: `tellerline-rtpengine-metrics ADDRESS PORT URL`.
 """
