@@ -2,7 +2,7 @@
 """Passes rtpengine's metrics on, and nothing else of it.
 
 rtpengine has one HTTP port for everything: whoever may read /metrics there may, by WebSocket or POST,
-without a password, have calls ended, recorded, or sent to a second listener. So that port is on 127.0.0.1, and
+without a password, have calls ended, recorded, or sent to a second listener. That port is on 127.0.0.1, and
 Prometheus asks here: `tellerline-rtpengine-metrics ADDRESS PORT URL`.
 """
 
