@@ -43,10 +43,19 @@ bench: setup models ## measure latency, barge-in, crashes, media, memory and wor
 test: setup-test test-models lint lint-ansible ## run every check: lint, types, unit, integration and call tests
 	$(BIN)/python -m pytest -v
 
+# Without TELLERLINE_BUNDLE a bundle is made for them alone, signed with a key of their own; where OpenSIPS' packages come
+# from: BUNDLE='--debs FOLDER' (docs/bundle.md).
 .PHONY: test-appliance
-test-appliance: setup-test test-models ## install on booted Debian hosts, call them and break them; long, needs root
-	PYTHON=$(PYTHON) scripts/machine hosts
-	$(BIN)/python -m pytest -v -m appliance tests/appliance
+test-appliance: setup-test test-models ansible | var/machine-hosts var/tests.key ## install on booted Debian hosts, call them and break them; an hour, needs root
+	bundle="$${TELLERLINE_BUNDLE:-}"; \
+	if [[ -z "$$bundle" ]]; then \
+	  $(BIN)/tellerline bundle build --key var/tests.key --out var/test-bundle $(BUNDLE); \
+	  bundle=$$(echo var/test-bundle/tellerline-*); \
+	fi; \
+	TELLERLINE_BUNDLE=$$(realpath "$$bundle") $(BIN)/python -m pytest -v -m appliance tests/appliance
+
+var/tests.key: | var/machine-bundle
+	minisign -G -W -f -s $@ -p $(@:.key=.pub)
 
 .PHONY: ansible
 ansible: $(ANSIBLE)/.installed ## make Ansible in .venv-ansible, for installing on servers (README.md)
@@ -110,7 +119,7 @@ test-models: setup
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}"
 	$(BIN)/tellerline models take --store "$${TELLERLINE_MODELS:-var/models}" vosk-small-ko
 
-var/machine var/machine-test var/machine-bundle: var/machine%: scripts/machine
+var/machine var/machine-test var/machine-bundle var/machine-hosts: var/machine%: scripts/machine
 	@mkdir -p var
 	PYTHON=$(PYTHON) scripts/machine run $(patsubst -%,%,$*)
 	@touch $@

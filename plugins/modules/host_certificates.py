@@ -367,6 +367,13 @@ def installed(module: AnsibleModule, pairs: list[Pair]) -> dict[str, Any]:
     new, changed, complaints = [], False, []
     for pair in pairs:
         content = module.params["certificates"].get(pair.wanted["name"])
+        if content and not pair.takes(content) and not os.path.exists(pair.certificate_path):
+            # Where one is in use, it is the answer to an older request, and has done its work.
+            complaints.append(
+                f"the certificate for {pair.wanted['name']} is not for the key that was asked with: "
+                "have this run's request signed"
+            )
+            continue
         if content and pair.takes(content):
             changed = True
             new.append(pair.wanted["name"])

@@ -5,7 +5,10 @@ The tests are one story, told in order, on one host; the later ones break what t
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,9 @@ from pathlib import Path
 import pytest
 import sandbox
 import watching
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hosts import Capture, Host, HostsError, wait_for
 from installation import Appliance, Run, bundle
 from releases import following
@@ -71,7 +77,7 @@ def test_monitoring_hears_every_daemon_and_has_nothing_to_say(teller1: Host, ins
 
     wait_for(all_up, "every daemon to be heard", 90)
     heard = {name.split()[0] for name in watching.targets(teller1)}
-    assert heard >= {"engine", "connector", "pipeline", "session", "banking", "node", "alertmanager"}
+    assert heard >= {"engine", "connector", "pipeline", "session", "banking", "host", "alertmanager"}
     assert watching.broken_rules(teller1) == {}
     assert "Watchdog" in watching.alerts(teller1)
     # A container cannot set its clock, and shares memory and processors with whatever else runs here.
@@ -259,6 +265,59 @@ def _certificates(host: Host) -> dict[str, str]:
     return {line.split()[1]: line.split()[0] for line in listed.splitlines()}
 
 
+def test_an_expired_certificate_opens_no_door(server: Appliance, teller1: Host, installed: Run) -> None:
+    ours = teller1.ssh("cat /etc/tellerline/pki/connector.pem").stdout
+    key, expired = _expired(server, x509.load_pem_x509_certificate(ours.encode()))
+    teller1.ssh("umask 077; cat > /run/expired.key", input=key)
+    teller1.ssh("cat > /run/expired.pem", input=expired)
+    try:
+        # TLS 1.2, in which the handshake itself fails; in 1.3 the client learns of it later.
+        knock = (
+            f"openssl s_client -tls1_2 -alpn h2 -connect {teller1.address}:7443 -verify_return_error "
+            "-CAfile /etc/tellerline/pki/authority.pem >/dev/null"
+        )
+        valid = teller1.ssh(
+            f"{knock} -cert /etc/tellerline/pki/connector.pem -key /etc/tellerline/pki/connector.key",
+            input="",
+            check=False,
+        )
+        assert valid.returncode == 0, valid.stderr
+        refused = teller1.ssh(f"{knock} -cert /run/expired.pem -key /run/expired.key", input="", check=False)
+        assert refused.returncode != 0
+        # The door is shut without a word; the reason is the daemon's own to know.
+        said = teller1.ssh("journalctl -u tellerline-session -n 20 -o cat --no-pager").stdout
+        assert "certificate has expired" in said
+    finally:
+        teller1.ssh("rm -f /run/expired.key /run/expired.pem")
+
+
+def _expired(server: Appliance, like: x509.Certificate) -> tuple[str, str]:
+    """Key and certificate as the site's authority would have signed it, had it been over since yesterday."""
+    folder = server.folder / "pki"
+    passphrase = server.secrets["vault_pki_passphrase"].encode()
+    signer = serialization.load_pem_private_key((folder / "authority.key").read_bytes(), passphrase)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(like.subject)
+        .issuer_name(like.issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now - datetime.timedelta(days=1))
+    )
+    for extension in like.extensions:
+        if extension.oid != x509.SubjectKeyIdentifier.oid:
+            built = built.add_extension(extension.value, extension.critical)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    certificate = built.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return private.decode(), certificate.decode()
+
+
 def test_a_backup_brings_every_call_record_back(server: Appliance, teller1: Host, installed: Run) -> None:
     backups = server.site.folder / "backups"
     wait_for(lambda: server.records("teller1") == (server.calls_answered, 0), "every record to be told", 60)
@@ -314,8 +373,10 @@ def test_a_playbook_killed_in_the_middle_converges_when_run_again(
     for line in running.stdout:
         if line.startswith("TASK [session"):
             break
-    running.kill()
-    running.communicate()
+    # With everything it started, as when the control node loses its power.
+    os.killpg(running.pid, signal.SIGKILL)
+    running.stdout.close()
+    running.wait()
     server.play("site.yml")
     assert server.play("site.yml").changed == 0
     assert server.call("bank_call", server.number("teller1"))["passed"]

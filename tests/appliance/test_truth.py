@@ -193,7 +193,8 @@ def test_every_call_record_is_back_after_the_data_are_lost(
     )
     # Callers are answered meanwhile; their lane keeps what happened until somebody takes it.
     assert server.answers(server.number("teller1"))
-    server.play("playbooks/data.yml", "--skip-tags", "session_run,banking_run")
+    server.play("playbooks/data.yml", "-e", "tellerline_wait_for_restore=true")
+    assert teller1.ssh("systemctl is-active tellerline-session", check=False).stdout == "inactive\n"
     restored = server.play("playbooks/restore.yml", "-e", f"restore_from={folder}")
     print(re.search(r"restored in \d+ s[^\n]*", restored.output)[0])  # type: ignore[index]
     assert "the audit verifies" in restored.output

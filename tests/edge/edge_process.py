@@ -132,7 +132,7 @@ class Edge:
         self.port = 5060
         self.inside = at(first + 1) if host is None else host.address
         self.trunk = at(10)
-        self._control_port = _free_port()
+        self._control_port, self.relay_http = _free_port(), _free_port()
         control = f"127.0.0.1:{self._control_port}"
         names: dict[str, int] = {}
         rows = []
@@ -164,6 +164,8 @@ class Edge:
             "rtpengine": f"udp:{control}",
             "udp_workers": 2,
             "log_to_stderr": True,
+            # Several edges at once would have one port for it.
+            "sip_trace_here": "",
             **settings,
         }
         self.values = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
@@ -236,6 +238,7 @@ class Edge:
             "max_sessions": 40,
             "control_port": self._control_port,
             "cli_port": _free_port(),
+            "http_port": self.relay_http,
         }
         values.update({f"rtpengine_{key}": value for key, value in given.items()})
         config.write_text(render(RELAY, "etc/rtpengine/rtpengine.conf.j2", values))

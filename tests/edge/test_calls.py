@@ -6,7 +6,7 @@ import re
 
 import pytest
 from edge_lane import EdgeLane
-from edge_process import Edge
+from edge_process import Caller, Edge
 from sip_phone import PCMA, PCMU, wait_until
 
 Lanes = tuple[EdgeLane, EdgeLane]
@@ -50,13 +50,12 @@ def test_the_caller_learns_nothing_of_the_lanes(edge: Edge, lanes: Lanes) -> Non
 def test_the_lane_is_told_the_number_dialled(edge: Edge, lanes: Lanes) -> None:
     with edge.phone(called="908501234567") as phone:
         assert phone.invite().status == 200
-        attached = [
-            message.attach
-            for lane in lanes
-            for message in lane.heard
-            if message.WhichOneof("event") == "attach" and message.attach.sip_call_id == phone.call_id
-        ]
-        assert [attach.called for attach in attached] == ["908501234567"]
+        wait_until(lambda: any(_attached(lane, phone) for lane in lanes), 5, "a lane to hear of the call")
+        assert [called for lane in lanes for called in _attached(lane, phone)] == ["908501234567"]
+
+
+def _attached(lane: EdgeLane, phone: Caller) -> list[str]:
+    return [event.called for event in lane.of_call(phone.call_id, "attach")]
 
 
 @pytest.mark.parametrize("codec", [PCMU, PCMA])

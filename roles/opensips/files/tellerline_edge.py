@@ -29,6 +29,10 @@ START_SECONDS = 10.0
 DATAGRAM_BYTES = 65536
 
 
+# Beside the management socket: where those who ask await their answers.
+REPLIES = "replies"
+
+
 class EdgeError(Exception):
     """What went wrong, in words for an operator."""
 
@@ -38,8 +42,12 @@ class EdgeError(Exception):
 
 def ask(path: str, method: str, params: Sequence[Any] = (), seconds: float = 5.0) -> Any:
     """What OpenSIPS answers to `method`. Raises EdgeError when it refuses or is not there."""
+    # OpenSIPS' /tmp is its own: what it answers to is beside what it is asked at.
+    replies = Path(path).parent / REPLIES
     with (
-        tempfile.TemporaryDirectory(prefix="tellerline-edge-") as folder,
+        tempfile.TemporaryDirectory(
+            prefix="tellerline-edge-", dir=replies if replies.is_dir() else None
+        ) as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
     ):
         mine = f"{folder}/reply"
@@ -322,6 +330,10 @@ def write_state(settings: dict[str, Any]) -> None:
 
 def prepare(settings: dict[str, Any]) -> None:
     """What has to be there before OpenSIPS starts."""
+    replies = Path(settings["socket"]).parent / REPLIES
+    replies.mkdir(exist_ok=True)
+    # As /tmp: whoever may ask makes a folder of their own in it.
+    replies.chmod(0o1777)
     write_state(settings)
     if settings["tls"]:
         write_certificates(settings)

@@ -100,10 +100,12 @@ def _environment(folder, incoming, lock):
     pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input")
     wheels = ("--no-index", "--no-cache-dir", "--no-deps", "--only-binary", ":all:")
     locked = ("--require-hashes", "--find-links", os.path.join(incoming, "wheels"))
-    if lock != "requirements.lock":
-        # A wheel of the variant has the name and version of the plain one: its hash tells them apart.
-        locked += ("--find-links", os.path.join(incoming, "wheels-cuda"))
     _run("Python packages", *pip, "install", *wheels, *locked, "--requirement", os.path.join(incoming, lock))
+    if lock != "requirements.lock":
+        # One has the name and version of a plain one, and pip would take either: hence by their paths.
+        variant = os.path.join(incoming, "wheels-cuda")
+        paths = (os.path.join(variant, name) for name in sorted(os.listdir(variant)))
+        _run("Python packages for GPUs", *pip, "install", *wheels, *paths)
     (own,) = (name for name in os.listdir(folder) if name.endswith(".whl"))
     _run("Tellerline's own package", *pip, "install", *wheels, os.path.join(folder, own))
     _run("the packages' needs of one another", *pip, "check")

@@ -14,7 +14,7 @@ from tellerline.bundle import checksums, debs, models, release, sbom, wanted
 from tellerline.bundle.commands import run
 from tellerline.bundle.debs import Apt
 from tellerline.bundle.models import Origins
-from tellerline.bundle.wheels import Wheels, lock
+from tellerline.bundle.wheels import LLAMA, Wheels, lock
 from tellerline.engine import manifest
 from tellerline.engine.store import ModelStore
 from tellerline.errors import BundleError
@@ -86,13 +86,8 @@ def build(order: Order, say: Say) -> Path:
     shutil.copy(order.key.with_suffix(".pub"), bundle / "minisign.pub")
     named = checksums.write(bundle)
     checksums.sign(bundle, order.key, version)
-    verifier: list[str | Path] = [
-        sys.executable,
-        order.top / VERIFIER,
-        bundle,
-        "--key-file",
-        bundle / "minisign.pub",
-    ]
+    public = bundle / "minisign.pub"
+    verifier = [sys.executable, str(order.top / VERIFIER), str(bundle), "--key-file", str(public)]
     say(run(verifier, what="verifying the bundle").strip())
     size = sum(path.stat().st_size for path in checksums.files(bundle))
     say(f"{bundle}: {named} files, {size / 1e6:.0f} MB")
@@ -131,6 +126,10 @@ def _python(order: Order, bundle: Path, wheels: Wheels, say: Say) -> bool:
     wheels.runtime(order.top / "requirements.lock", bundle / "wheels", order.native)
     (bundle / "requirements.lock").write_text(lock(bundle / "wheels"))
     cuda = wheels.cuda(order.top / "requirements.lock", bundle / "wheels-cuda")
+    (bundle / "requirements-cuda.lock").unlink(missing_ok=True)
+    if cuda:
+        # Without what wheels-cuda/ has in its stead, which hosts install by its path.
+        (bundle / "requirements-cuda.lock").write_text(lock(bundle / "wheels", but=LLAMA))
     ansible = order.top / "requirements-ansible.lock"
     if ansible.is_file():
         wheels.control(ansible, bundle / "control" / "wheels")

@@ -16,7 +16,7 @@ from tellerline.errors import BundleError
 
 Say = Callable[[str], None]
 
-_LLAMA = "llama-cpp-python"
+LLAMA = "llama-cpp-python"
 # AVX2, FMA, F16C: what x86 servers since 2013 have. Without it the compiler takes the build machine's own.
 _PORTABLE = "-DGGML_NATIVE=OFF"
 _STAMP = ".lock"
@@ -35,12 +35,14 @@ def split(lock: str) -> dict[str, str]:
     return entries
 
 
-def lock(folder: Path) -> str:
-    """A lock file of the wheels in a folder: all of them, each by name, version and hash."""
+def lock(folder: Path, but: str | None = None) -> str:
+    """A lock file of the wheels in a folder, `but` one package: each by name, version and hash."""
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
-        lines.append(f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{checksums.sha256(wheel)}\n")
+        package = name.replace("_", "-").lower()
+        if package != but:
+            lines.append(f"{package}=={version} --hash=sha256:{checksums.sha256(wheel)}\n")
     return "".join(lines)
 
 
@@ -73,24 +75,28 @@ class Wheels:
         if self._done(folder, text, native):
             self._say("Python packages: as they should be")
             return
+        shutil.rmtree(folder, ignore_errors=True)
         entries = split(text)
         self._say(f"Python packages: {len(entries)} of {pinned.name}")
-        rest = "".join(lines for name, lines in entries.items() if name != _LLAMA)
+        rest = "".join(lines for name, lines in entries.items() if name != LLAMA)
         self._wheel(rest, folder, what="Python packages")
-        if _LLAMA in entries:
-            self.llama(entries[_LLAMA], folder, None if native else _PORTABLE)
+        if LLAMA in entries:
+            self.llama(entries[LLAMA], folder, None if native else _PORTABLE)
         found, wanted = len(list(folder.glob("*.whl"))), len(entries)
         if found != wanted:
             raise BundleError(
                 f"bundle: {folder} has {found} wheels for {wanted} packages; remove it, run again"
             )
-        (self._work / f"{folder.name}{_STAMP}").write_text(self._stamp(folder, text, native))
+        self._stamp_of(folder).write_text(self._stamp(folder, text, native))
+
+    def _stamp_of(self, folder: Path) -> Path:
+        return self._work / f"{folder.parent.name}-{folder.name}{_STAMP}"
 
     def _stamp(self, folder: Path, text: str, native: bool) -> str:
         return f"native: {native}\n{text}\n{lock(folder)}"
 
     def _done(self, folder: Path, text: str, native: bool) -> bool:
-        stamp = self._work / f"{folder.name}{_STAMP}"
+        stamp = self._stamp_of(folder)
         return stamp.is_file() and stamp.read_text() == self._stamp(folder, text, native)
 
     def _wheel(
@@ -101,14 +107,8 @@ class Wheels:
             requirements = Path(scratch) / "requirements.txt"
             requirements.write_text(lines)
             made = Path(scratch) / "wheels"
-            arguments: list[str | Path] = [
-                "wheel",
-                "--no-deps",
-                "--require-hashes",
-                "--no-build-isolation",
-                "--wheel-dir",
-                made,
-            ]
+            arguments = ["wheel", "--no-deps", "--require-hashes", "--no-build-isolation"]
+            arguments += ["--wheel-dir", str(made)]
             self._pip(*arguments, "--requirement", requirements, *options, what=what, env=env)
             for wheel in sorted(made.glob("*.whl")):
                 wheel.chmod(0o644)
@@ -130,7 +130,7 @@ class Wheels:
 
     def cuda(self, pinned: Path, folder: Path) -> bool:
         """A llama-cpp-python for NVIDIA GPUs, where this machine has CUDA's compiler; says if not."""
-        entry = split(pinned.read_text(encoding="utf-8")).get(_LLAMA)
+        entry = split(pinned.read_text(encoding="utf-8")).get(LLAMA)
         if entry is None or not _toolkit():
             self._say(
                 "NO CUDA toolkit (nvcc with cuBLAS) here: the bundle's language model runs on CPUs only"
@@ -145,21 +145,15 @@ class Wheels:
         text = pinned.read_text(encoding="utf-8")
         if self._done(folder, text, native=False):
             return
+        shutil.rmtree(folder, ignore_errors=True)
         self._say("Ansible's Python packages, for the control node")
         self._wheel(text, folder, "Ansible's Python packages")
-        (self._work / f"{folder.name}{_STAMP}").write_text(self._stamp(folder, text, native=False))
+        self._stamp_of(folder).write_text(self._stamp(folder, text, native=False))
 
     def project(self, tree: Path, folder: Path) -> Path:
         """Tellerline's own wheel, from a copy of its tree (a build leaves files behind)."""
         folder.mkdir(parents=True, exist_ok=True)
-        arguments: list[str | Path] = [
-            "wheel",
-            "--no-deps",
-            "--no-build-isolation",
-            "--quiet",
-            "--wheel-dir",
-            folder,
-        ]
+        arguments = ["wheel", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(folder)]
         self._pip(*arguments, tree, what="Tellerline's wheel")
         (wheel,) = folder.glob("tellerline-*.whl")
         return wheel

@@ -62,7 +62,7 @@ def test_every_daemon_of_the_example_bank_is_asked(ansible_playbook: Run, tmp_pa
     assert jobs["session"] == [("data1", "tellerline-session", "192.0.2.31:9380")]
     assert [host for host, _, _ in jobs["opensips"]] == ["edge1", "edge2"]
     # A host in two groups is asked once.
-    assert [host for host, _, _ in jobs["node"]] == ["edge1", "edge2", "gpu1", "gpu2", "data1", "monitoring1"]
+    assert [host for host, _, _ in jobs["host"]] == ["edge1", "edge2", "gpu1", "gpu2", "data1", "monitoring1"]
     addresses = [address for job in jobs.values() for _, _, address in job]
     assert len(addresses) == len(set(addresses))
 

@@ -163,6 +163,28 @@ def test_what_fails_leaves_no_complete_release(module: Module, tmp_path: Path) -
     assert not install.complete(folder, "abc")
 
 
+@pytest.mark.parametrize(
+    ("lock", "by_path"), [("requirements.lock", []), ("requirements-cuda.lock", ["llama.whl"])]
+)
+def test_a_gpus_packages_are_taken_by_their_path(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock: str, by_path: list[str]
+) -> None:
+    install = module("release_install")
+    incoming = tmp_path / "incoming"
+    (incoming / "wheels-cuda").mkdir(parents=True)
+    (incoming / "wheels-cuda/llama.whl").write_text("")
+    with tarfile.open(incoming / "release.tar.gz", "w:gz") as archive:
+        archive.add(incoming / "wheels-cuda/llama.whl", "tellerline-1.0-py3-none-any.whl")
+    commands: list[list[str]] = []
+    monkeypatch.setattr(
+        install, "_run", lambda what, *command: commands.append([str(part) for part in command])
+    )
+    install.install(tmp_path / "releases" / "1.0", "abc", incoming, lock, True)
+    assert any(command[-2:] == ["--requirement", str(incoming / lock)] for command in commands)
+    named = [Path(command[-1]).name for command in commands if "wheels-cuda" in command[-1]]
+    assert named == by_path
+
+
 def test_files_alone_are_a_release_for_a_host_without_daemons(module: Module, tmp_path: Path) -> None:
     install = module("release_install")
     incoming = tmp_path / "incoming"

@@ -200,7 +200,7 @@ CASES = {
             'tellerline_virtual_address_held{host="edge2"}': "0x100",
         },
     ),
-    "a host is gone": Case("5m", {'up{job="node",host="gpu1"}': "1x4 0x100"}, {"HostDown": 1}),
+    "a host is gone": Case("5m", {'up{job="host",host="gpu1"}': "1x4 0x100"}, {"HostDown": 1}),
     "a unit gave up": Case(
         "5m",
         {'node_systemd_unit_state{host="gpu1",name="tellerline-engine@0.service",state="failed"}': "1x100"},

@@ -48,6 +48,7 @@ def pair(hosts: ModuleType, tmp_path: Path) -> Callable[..., Any]:
             "owner": getpass.getuser(),
             "group": grp.getgrgid(os.getgid()).gr_name,
             "mode": "0400",
+            "reload": "",
             **changed,
         }
         return hosts.Pair(str(folder), wanted)
@@ -202,6 +203,9 @@ class Run:
         }
         self.params = {**defaults, **params}
 
+    def fail_json(self, msg: str) -> None:
+        raise AssertionError(msg)
+
 
 def test_a_new_authority_is_trusted_beside_the_former_until_that_is_forgotten(
     authorities: ModuleType, authority: Any, pair: Callable[..., Any], tmp_path: Path
@@ -239,3 +243,17 @@ def test_in_check_mode_nothing_is_made(authorities: ModuleType, tmp_path: Path) 
     done = authorities.work(Run(check_mode=True, folder=str(tmp_path / "none"), passphrase="-"))
     assert done == {"changed": True, "authority": "", "certificates": {}}
     assert not (tmp_path / "none").exists()
+
+
+def test_an_answer_to_another_request_is_refused_where_nothing_is_in_use(
+    hosts: ModuleType, authorities: ModuleType, authority: Any, pair: Callable[..., Any]
+) -> None:
+    session, content = pair(), signed(authorities, authority, pair("banking"))
+    session.request()
+    with pytest.raises(AssertionError, match="session is not for the key"):
+        hosts.installed(Run(certificates={"session": content}), [session])
+    good = signed(authorities, authority, session)
+    done = {"changed": True, "installed": ["session"]}
+    assert hosts.installed(Run(certificates={"session": good}), [session]) == done
+    # The same answer again, and the certificate in use: it has done its work.
+    assert hosts.installed(Run(certificates={"session": good}), [session])["changed"] is False

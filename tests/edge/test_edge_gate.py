@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from edge_process import Addresses, Edge, command
+from edge_process import RELAY, Addresses, Edge, command
 from sip_end import SipEnd
 from sip_phone import Message, Phone, wait_until
 
@@ -236,3 +238,47 @@ def test_the_edge_tells_its_metrics(gate: tuple[Edge, SipEnd]) -> None:
         channel.sendall(f"GET /metrics HTTP/1.1\r\nHost: {edge.inside}\r\nConnection: close\r\n\r\n".encode())
         text = b"".join(iter(lambda: channel.recv(65536), b"")).decode()
     assert "opensips_active_dialogs" in text
+
+
+def test_a_hang_up_repeated_is_answered_again(gate: tuple[Edge, SipEnd]) -> None:
+    edge, end = gate
+    with edge.phone() as phone:
+        _up(edge, end, phone)
+        bye = phone.request("BYE")
+        assert phone.transact(bye).status == 200
+        phone.up = False
+        wait_until(lambda: edge.calls() == 0, 5, "the edge to forget the call")
+        # Its answer was lost.
+        assert phone.transact(bye).status == 200
+
+
+def test_nothing_but_metrics_of_the_relay_is_told_outside(at: Addresses) -> None:
+    with SipEnd(at(32)) as end, Edge(at, [end.address]) as edge:
+        assert edge.relay_http
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((edge.inside, edge.relay_http), 1).close()
+        program = RELAY / "files" / "rtpengine_metrics.py"
+        url = f"http://127.0.0.1:{edge.relay_http}/metrics"
+        passing = subprocess.Popen([sys.executable, str(program), edge.inside, "9440", url])
+        try:
+            wait_until(lambda: _status(edge, "GET /metrics") != 0, 10, "the metrics to be passed on")
+            assert _status(edge, "GET /metrics") == 200
+            for asked in ("GET /cli/list%20totals", "GET /ping", "GET /", "POST /ng"):
+                assert _status(edge, asked) in (404, 501)
+            assert (
+                _status(edge, "GET /", "Upgrade: websocket\r\nSec-WebSocket-Protocol: ng.rtpengine.com\r\n")
+                == 404
+            )
+        finally:
+            passing.terminate()
+            passing.wait(5)
+
+
+def _status(edge: Edge, asked: str, extra: str = "") -> int:
+    """The status of an HTTP request to where metrics are told; 0 where nobody listens."""
+    try:
+        with socket.create_connection((edge.inside, 9440), 2) as channel:
+            channel.sendall(f"{asked} HTTP/1.1\r\nHost: x\r\n{extra}Content-Length: 0\r\n\r\n".encode())
+            return int(channel.recv(4096).split()[1])
+    except ConnectionRefusedError:
+        return 0
