@@ -62,11 +62,10 @@ class Aside:
 
         It is gone from here only once it is stored, so that a death between the two costs nothing.
         """
-        done = await self._calls.append([session_pb2.Record.FromString(kept.record)])
-        if done.set_aside:
-            return done.set_aside[0][1]
-        await self._delete(kept, None)
-        return ""
+        why = await self._calls.store_again(session_pb2.Record.FromString(kept.record))
+        if not why:
+            await self._delete(kept, None)
+        return why
 
     async def drop(self, kept: Kept, reason: str) -> None:
         """Gives the record up, for good; that, by whom and why is in the audit."""

@@ -67,6 +67,17 @@ class PostgresCalls:
         metrics.SESSION_RECORDS.labels(outcome="known").inc(known)
         return Stored(fresh, known, tuple(sorted(refused)))
 
+    async def store_again(self, record: session_pb2.Record) -> str:
+        """Stores a record that was set aside; "", or why it still cannot be stored."""
+        try:
+            await self._store([records.row(record)])
+        except ValueError as error:
+            return str(error)
+        except _FAULTS as error:
+            return f"{record.WhichOneof('fact')}: {_reason(error)}"
+        self._told()
+        return ""
+
     async def lease(self, lane: str, call_ids: Sequence[str], seconds: int) -> None:
         """Renews the lane's lease and those of its calls."""
         values = {"lane": lane, "call_ids": list(call_ids), "seconds": seconds}
