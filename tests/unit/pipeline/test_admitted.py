@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from tellerline import language
+from tellerline.pipeline.bank import CallsBank
 from tellerline.pipeline.build import Models
 from tellerline.pipeline.engine import Engine
 from tellerline.pipeline.flows.desk import Site
@@ -83,6 +84,16 @@ async def begun(**site: Any) -> tuple[tuple[str, ...], tuple[object, ...]]:
     teller = Teller(State(language="en"), Site(**site), None, None)
     plan = await teller.consider(Begin(unserved=True))
     return plan.lines, plan.after
+
+
+async def test_with_a_bank_keys_are_offered_after_the_greeting() -> None:
+    phrases = language.load("en").phrases
+    # Nothing is asked of it before a key is pressed.
+    bank = cast(CallsBank, object())
+    teller = Teller(State(language="en"), Site(languages=("en", "tr")), bank, None)
+    plan = await teller.consider(Begin(unserved=True))
+    assert plan.lines == (phrases["greeting"], phrases["menu"], phrases["menu_language"])
+    assert plan.state.keypad
 
 
 async def test_without_a_bank_there_is_no_menu_but_a_person() -> None:
