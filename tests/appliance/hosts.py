@@ -510,6 +510,9 @@ class Site:
         if cgroups is None:
             return
         for top in cgroups.glob(f"tellerline-hosts-{self.name}-*"):
+            # The last of its processes may still be on their way out.
+            events = top / "cgroup.events"
+            wait_for(lambda at=events: "populated 0" in at.read_text(), "the hosts to end", _STOP_SECONDS)
             for folder, _, _ in os.walk(top, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)

@@ -266,6 +266,8 @@ class Appliance:
                 {"name": "carrier", "addresses": [TRUNK], "tls": False, "srtp": False, "calls": 24}
             ],
             "tellerline_transfer_target": COLLEAGUE,
+            # The robot's SIP port is any; a carrier's is 5060. What is sent within a long call is a new flow.
+            "nftables_trunk_sip_ports": ["1024-65535"],
         }
         if made is not None:
             site["tellerline_bundle"] = str(made)
