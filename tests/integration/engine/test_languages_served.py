@@ -32,6 +32,9 @@ class _Named(Recognizer, Utterance):
     async def finalize(self) -> Heard:
         return Heard(f"{self._name} {self._language}")
 
+    async def pulse(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
