@@ -61,13 +61,19 @@ def test_a_command_on_a_running_stack_uses_that_one(echo_stack: Stack) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_up_runs_until_it_is_told_to_stop(model_store: ModelStore, home: Path, stop: signal.Signals) -> None:
     command = (*TELLERLINE, "up", "--home", str(home), "--models", str(model_store.root))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as up:
+    told = home / "told"
+    with (
+        told.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as up,
+    ):
         assert up.stdout is not None
         # Printed when the lane takes calls.
         assert "sip:tellerline@127.0.0.1:" in up.stdout.readline()
+        # To the last line: writing to nobody would end it otherwise than asked.
+        assert any("Ctrl-C stops" in line for line in iter(up.stdout.readline, ""))
         state = read_state(home)
         daemons = [state.engine_pid, state.lanes[0].connector_pid, state.lanes[0].pipeline_pid]
         up.send_signal(stop)
-    assert up.returncode == 0
+    assert up.returncode == 0, told.read_text()
     assert not is_running(home)
     assert [pid for pid in daemons if pid is None or psutil.pid_exists(pid)] == []
