@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import Site, why_not
-from installation import Appliance, ansible_playbook, bundle
+from hosts import Capture, Host, Site, why_not
+from installation import Appliance, Run, ansible_playbook, bundle
 
 # Long enough for a site's whole installation on two cores, beside which nothing else takes long.
 _TEST_SECONDS = 1800
+# The files in the order they are run in. Those from the third to the last but one are one story, told on one
+# server: the later ones break what the first one made.
+_STORY = ("hosts", "bundle", "single_server", "faults", "drain", "truth", "upgrade", "power", "several_hosts")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -27,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.appliance)
             item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
+    if all(item.path.is_relative_to(here) for item in items):
+        items.sort(key=lambda item: _STORY.index(item.path.stem.removeprefix("test_")))
 
 
 def missing() -> str | None:
@@ -49,21 +54,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"NOT TESTED, the appliance: {reason}", red=True, bold=True)
 
 
-@pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    """An empty site of the module's own, which ends with the tests whatever happens to them."""
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[Site]:
+    """A site that ends with the tests whatever happens to them.
+
+    With KEEP_SITES its files stay, to look at what a failed test left; the next run boots its hosts again.
+    """
     if refusal := why_not():
         pytest.skip(refusal)
-    digest = hashlib.sha256(request.module.__name__.encode()).hexdigest()[:6]
-    made = Site(f"t{digest}")
-    made.remove()
-    made.open(bound=True)
-    yield made
-    if os.environ.get("KEEP_SITES"):
-        # To look at what a failed test left; the hosts themselves end with this process.
+    keep = bool(os.environ.get("KEEP_SITES"))
+    made = Site(name)
+    if keep:
         made.close()
     else:
         made.remove()
+    made.open(bound=True)
+    try:
+        yield made
+    finally:
+        if keep:
+            made.close()
+        else:
+            made.remove()
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """An empty site of the module's own."""
+    with _opened("".join(filter(str.isalnum, request.module.__name__.removeprefix("test_")))) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +96,31 @@ def appliance(site: Site) -> Callable[..., Appliance]:
         return Appliance(site, example, variables)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Appliance]:
+    """A server with everything on it but a GPU, and two lanes."""
+    if lacking := missing():
+        pytest.skip(lacking)
+    with _opened("single") as made:
+        made.add("teller1")
+        yield Appliance(made, "single-server", {"tellerline_gpus": ["cpu"], "tellerline_lanes": 2})
+
+
+@pytest.fixture(scope="session")
+def teller1(server: Appliance) -> Host:
+    return server.host("teller1")
+
+
+@pytest.fixture(scope="session")
+def capture(server: Appliance) -> Iterator[Capture]:
+    """Of everything these tests do there."""
+    recording = server.site.capture()
+    yield recording
+    recording.stop()
+
+
+@pytest.fixture(scope="session")
+def installed(server: Appliance, capture: Capture) -> Run:
+    return server.play("site.yml")

@@ -225,7 +225,7 @@ class Host:
     def _cgroup(self) -> Path:
         cgroups = _cgroups()
         assert cgroups is not None
-        return cgroups / f"tellerline-hosts-{self.site.name}-{self.name}"
+        return cgroups / f"tellerline-hosts-{self.site.id}-{self.name}"
 
     def _populated(self) -> bool:
         return "populated 1" in (self._cgroup() / "cgroup.events").read_text()
@@ -279,6 +279,8 @@ class Site:
             raise HostsError(f"{name!r}: a site's name is letters and digits")
         self.name = name
         self.folder = HOME / "sites" / name
+        # On this machine: another checkout may have a site of the same name.
+        self.id = f"{name}-{hashlib.sha256(bytes(self.folder)).hexdigest()[:6]}"
 
     @property
     def ssh_config(self) -> Path:
@@ -428,7 +430,7 @@ class Site:
         """What starts a command on the control side."""
         # Ansible keeps connections by address, and every site has the same: two at once would take each
         # other's hosts for their own. A socket's path is short, so not in the site's folder.
-        apart = f"ANSIBLE_SSH_CONTROL_PATH_DIR=/tmp/ansible-{self.name}"
+        apart = f"ANSIBLE_SSH_CONTROL_PATH_DIR=/tmp/ansible-{self.id}"
         return ["nsenter", f"--net=/proc/{self.keeper}/ns/net", "--", "env", apart, *command]
 
     def start(self, *command: str, output: Path) -> None:
@@ -509,7 +511,7 @@ class Site:
         cgroups = _cgroups()
         if cgroups is None:
             return
-        for top in cgroups.glob(f"tellerline-hosts-{self.name}-*"):
+        for top in cgroups.glob(f"tellerline-hosts-{self.id}-*"):
             # The last of its processes may still be on their way out.
             events = top / "cgroup.events"
             wait_for(lambda at=events: "populated 0" in at.read_text(), "the hosts to end", _STOP_SECONDS)

@@ -130,7 +130,7 @@ class Callers:
         if event["event"] == "over":
             told = {name: event[name] for name in Call.__dataclass_fields__}
             self._over[event["call"]] = Call(**told)
-            self._appliance.calls_answered += told["answered_ns"] > 0
+            self._appliance.count_answered(told["answered_ns"] > 0)
         return event
 
     def _errors(self) -> str:
@@ -146,9 +146,10 @@ class Appliance:
         self.folder = site.folder / "inventory"
         self.log = site.folder / "ansible.log"
         self._vault = self.folder / "group_vars" / "all" / "vault.yml"
+        # "z": read after the example's own files.
+        self._variables = self.folder / "group_vars" / "all" / "z_tests.yml"
         self._password = site.folder / "vault-password"
-        # Calls answered so far, each of which must leave one record.
-        self.calls_answered = 0
+        self._counted = site.folder / "calls-answered"
         if not self.folder.exists():
             shutil.copytree(ROOT / "inventory" / example, self.folder)
             if not self.edge:
@@ -163,6 +164,20 @@ class Appliance:
         """Whether calls come through OpenSIPS. A bundle may be without it; then they go straight to lanes."""
         made = bundle()
         return made is not None and any(made.glob("debs/opensips_*"))
+
+    @property
+    def lanes(self) -> int:
+        """Of each host with lanes."""
+        count: int = yaml.safe_load(self._variables.read_text())["tellerline_lanes"]
+        return count
+
+    @property
+    def calls_answered(self) -> int:
+        """Calls answered so far, each of which must leave one record. Kept with the site's files."""
+        return int(self._counted.read_text()) if self._counted.exists() else 0
+
+    def count_answered(self, calls: int) -> None:
+        self._counted.write_text(str(self.calls_answered + calls))
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -239,7 +254,7 @@ class Appliance:
         if check and done.returncode:
             raise HostsError(f"the call did not hold:\n{done.stdout}{done.stderr}")
         report: dict[str, Any] = json.loads((out / "call.json").read_text())
-        self.calls_answered += report["sip_status"] == 200
+        self.count_answered(report["sip_status"] == 200)
         return report
 
     def callers(self, to: str, calls: int = 1, seconds: float = 30, apart_ms: int = 400) -> Callers:
@@ -259,7 +274,6 @@ class Appliance:
         )
 
     def _write_variables(self, variables: Mapping[str, Any]) -> None:
-        everywhere = self.folder / "group_vars" / "all"
         made = bundle()
         site: dict[str, Any] = {
             "tellerline_trunks": [
@@ -272,8 +286,7 @@ class Appliance:
         if made is not None:
             site["tellerline_bundle"] = str(made)
             site["tellerline_bundle_key"] = (made / "minisign.pub").read_text().splitlines()[1]
-        # "z": read after the example's own files.
-        (everywhere / "z_tests.yml").write_text(yaml.safe_dump({**site, **variables}))
+        self._variables.write_text(yaml.safe_dump({**site, **variables}))
         with open(self._password, "w", opener=_private) as file:
             file.write(secrets.token_hex(16))
         # As an operator's first step; given so, its questions are not asked.

@@ -39,3 +39,9 @@ def broken_rules(host: Host) -> dict[str, str]:
         for rule in group["rules"]
         if rule.get("lastError")
     }
+
+
+def main_process(host: Host, unit: str) -> str:
+    """The main process of a unit that is active; "0" of one that is not."""
+    asked = f"systemctl is-active -q {unit} && systemctl show -P MainPID {unit} || echo 0"
+    return host.ssh(asked).stdout.strip()

@@ -1,0 +1,43 @@
+"""The power fails, on the control node and on the server; and what left the site in all this time."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from hosts import Capture, Host, wait_for
+from installation import Appliance, Run
+
+
+def test_a_playbook_killed_in_the_middle_converges_when_run_again(
+    server: Appliance, teller1: Host, installed: Run
+) -> None:
+    # Something to do: a package's configuration and a daemon's are gone.
+    teller1.ssh("rm -f /etc/tellerline/*.yml /etc/nftables.conf")
+    running = server.start_play("site.yml")
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.startswith("TASK [session"):
+            break
+    # With everything it started, as when the control node loses its power.
+    os.killpg(running.pid, signal.SIGKILL)
+    running.stdout.close()
+    running.wait()
+    server.play("site.yml")
+    assert server.play("site.yml").changed == 0
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def test_after_a_reboot_the_phone_answers_unattended(
+    server: Appliance, teller1: Host, installed: Run
+) -> None:
+    teller1.reboot()
+    wait_for(lambda: server.answers(server.number("teller1")), "the phone to answer", 180)
+    assert server.call("bank_call", server.number("teller1"))["passed"]
+
+
+def test_no_packet_left_the_site(capture: Capture, installed: Run) -> None:
+    """Installing, calling, breaking: all of it between the site's own addresses."""
+    capture.stop()
+    assert len(capture.packets("udp")) > 1000
+    assert capture.strays() == []
