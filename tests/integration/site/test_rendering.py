@@ -84,6 +84,18 @@ def test_the_language_model_of_a_cluster_is_given_with_its_key(ansible_playbook:
     assert providers.openai.key == Path("/run/credentials/tellerline-pipeline@cpu-0.service/openai_key")
 
 
+@pytest.mark.parametrize("site", ["single-server", "example-bank"])
+def test_a_backup_tells_a_database_of_the_banks_own(ansible_playbook: Run, site: str) -> None:
+    here = ansible_playbook(HERE / "backup_preflight.yml", site)
+    assert here.returncode == 0, here.stdout + here.stderr
+    assert "its backup is" not in here.stdout
+    elsewhere = ansible_playbook(
+        HERE / "backup_preflight.yml", site, tellerline_database_dsn_hosts=["192.0.2.50", "192.0.2.51"]
+    )
+    assert elsewhere.returncode == 0, elsewhere.stdout + elsewhere.stderr
+    assert "its backup is" in elsewhere.stdout
+
+
 def test_a_site_that_is_wrong_is_refused_before_a_host_is_connected_to(ansible_playbook: Run) -> None:
     done = ansible_playbook(
         ROOT / "playbooks" / "validate.yml", "example-bank", vault_audit_key="short", tellerline_bundle_key=""
