@@ -69,6 +69,8 @@ def test_a_certificate_that_has_ended_is_refused(
         )
         return teller1.ssh(command, check=False).returncode == 0
 
+    # An operator gives no certificate: the host's own is taken.
+    assert teller1.ssh("tellerline calls", check=False).stdout.startswith("CALL")
     assert asks(f"{_PKI}/pipeline.pem", f"{_PKI}/pipeline.key")
     # Banking's name is on none of session's lists.
     assert not asks(f"{_PKI}/banking.pem", f"{_PKI}/banking.key")

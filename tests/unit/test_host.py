@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tellerline import bootstrap, host
-from tellerline.cli import certificates, doctor_host, main, status
-from tellerline.errors import HostError
+from tellerline.cli import calls, certificates, doctor_host, main, status
+from tellerline.errors import HostError, ServiceUnavailable
 from tellerline.rpc import control_pb2 as pb
 from tellerline.rpc import control_pb2_grpc as rpc
+from tellerline.settings import SessionSettings
 
 
 class Connector(rpc.ControlServicer):
@@ -70,9 +71,9 @@ class Connector(rpc.ControlServicer):
 def lanes(tmp_path: Path) -> Iterator[dict[str, Connector]]:
     """Two lanes that run; `tmp_path` has their settings, as /etc/tellerline does."""
     running = {}
-    for name, calls in (("0-0", 2), ("0-1", 0)):
+    for name, live in (("0-0", 2), ("0-1", 0)):
         socket = tmp_path / f"run-{name}" / "control.sock"
-        running[name] = Connector(socket, calls)
+        running[name] = Connector(socket, live)
         settings = {"lane": name, "control_socket": str(socket)}
         (tmp_path / f"connector@{name}.yml").write_text(yaml.safe_dump(settings))
     yield running
@@ -99,6 +100,45 @@ def test_a_lane_that_is_unwell_is_a_fault(tmp_path: Path, lanes: dict[str, Conne
     lanes["0-1"].stop()
     lanes["0-1"] = Connector(tmp_path / "elsewhere.sock", 0)
     assert any(fault.startswith("lane 0-1: does not") for fault in status.look(tmp_path).faults)
+
+
+def test_calls_of_a_host_of_lanes_are_its_lanes(tmp_path: Path, lanes: dict[str, Connector]) -> None:
+    said = command(tmp_path, "calls")
+    assert said.exit_code == 0
+    assert [line.split()[1] for line in said.output.splitlines()[1:]] == ["0-0", "0-0"]
+
+
+def test_calls_of_a_data_host_are_asked_of_its_session_service(tmp_path: Path) -> None:
+    settings = {
+        "listen": f"unix:{tmp_path}/somewhere.sock",
+        "database": {"dsn": "host=nowhere"},
+        "redis": {"url": "unix:///nowhere"},
+        "audit_key": "/nowhere",
+    }
+    (tmp_path / "session.yml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(ServiceUnavailable, match=f"unix:{tmp_path}/somewhere.sock"):
+        command(tmp_path, "calls")
+
+
+def test_a_session_service_on_the_network_is_asked_under_its_own_name(tmp_path: Path) -> None:
+    issue(tmp_path / "session.data1.pem", 90)
+    chosen = SessionSettings.model_validate(
+        {
+            "listen": "10.0.0.1:7443",
+            "tls": {
+                "certificate": tmp_path / "session.data1.pem",
+                "key": tmp_path / "key",
+                "authority": tmp_path / "authority.pem",
+                "peers": ["pipeline.gpu1", "session.data1", "session.data2"],
+            },
+            "database": {"dsn": "host=nowhere"},
+            "redis": {"url": "unix:///nowhere"},
+            "audit_key": "/nowhere",
+        }
+    )
+    asked = calls.itself(chosen)
+    assert asked.addresses == ("10.0.0.1:7443",)
+    assert asked.tls is not None and asked.tls.peers == ("session.data1",)
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import click
 import grpc
+from cryptography import x509
 
-from tellerline import host
+from tellerline import host, settings
 from tellerline.cli import addresses
 from tellerline.errors import ServiceUnavailable
 from tellerline.instances import Instances
@@ -26,14 +28,28 @@ _HERE = "/run/tellerline/session.sock"
 @click.argument("call", required=False)
 @addresses.of_service("session", f"unix:{_HERE}")
 @click.option("--reference", is_flag=True, help="CALL is the reference an agent got, not a call id.")
+@click.option("--config-folder", type=click.Path(path_type=Path), default=host.FOLDER, show_default=True)
 @click.pass_context
-def calls(context: click.Context, call: str | None, service: ServiceAddresses, reference: bool) -> None:
-    """List the live calls; with CALL, tell all about one. On a host of lanes alone: its lanes' calls."""
-    here = context.get_parameter_source("addresses") is click.core.ParameterSource.DEFAULT
-    if call is None and here and not Path(_HERE).exists() and any(host.FOLDER.glob("connector@*.yml")):
-        for line in _of_lanes():
-            click.echo(line)
-        return
+def calls(
+    context: click.Context,
+    call: str | None,
+    service: ServiceAddresses,
+    reference: bool,
+    config_folder: Path,
+) -> None:
+    """List the live calls; with CALL, tell all about one.
+
+    On a data host its session service is asked, as itself: be root. On a host of lanes alone: its lanes.
+    """
+    if context.get_parameter_source("addresses") is click.core.ParameterSource.DEFAULT:
+        own = config_folder / "session.yml"
+        has_lanes = any(config_folder.glob("connector@*.yml"))
+        if own.exists() and (os.access(own, os.R_OK) or not has_lanes):
+            service = itself(settings.load(settings.SessionSettings, own))
+        elif call is None and has_lanes and not Path(_HERE).exists():
+            for line in _of_lanes(config_folder):
+                click.echo(line)
+            return
     if call is None:
         live = asyncio.run(_ask(service, "LiveCalls", session_pb2.LiveCallsRequest()))
         for line in _table(live.calls):
@@ -57,10 +73,21 @@ async def _ask(service: ServiceAddresses, rpc: str, request: Any) -> Any:
             ) from error
 
 
-def _of_lanes() -> list[str]:
+def itself(chosen: settings.SessionSettings) -> ServiceAddresses:
+    """The session service with these settings, asked with its own certificate."""
+    tls = chosen.tls
+    if tls is not None:
+        [name] = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).subject.get_attributes_for_oid(
+            x509.NameOID.COMMON_NAME
+        )
+        tls = tls.model_copy(update={"peers": (str(name.value),)})
+    return ServiceAddresses(addresses=(chosen.listen,), tls=tls)
+
+
+def _of_lanes(folder: Path) -> list[str]:
     """The live calls of this host's lanes, as its connectors tell them. Raises HostError."""
     lines = [f"{'CALL':<38} {'LANE':<10} {'SECONDS':>7} {'CODEC':<8} STATE"]
-    for lane, answer in asyncio.run(host.ask_lanes(host.lanes())).items():
+    for lane, answer in asyncio.run(host.ask_lanes(host.lanes(folder))).items():
         lines += [
             f"{one.call_id:<38} {lane:<10} {one.answered_seconds:>7} {one.codec:<8} {one.state}"
             + ("" if one.attached else ", without a pipeline")
