@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from edge_lane import EdgeLane
 from edge_process import Addresses, Edge, missing
+from sipp import Dialled, Sipp
 
 _NO_OPENSIPS = "no edge on this machine"
 
@@ -72,6 +73,29 @@ def _shared(at: Addresses) -> Iterator[tuple[Edge, EdgeLane, EdgeLane]]:
             lanes.append(stack.enter_context(contextlib.closing(lane)))
         edge = stack.enter_context(Edge(at, [lane.address for lane in lanes], transfer_targets=[target]))
         yield edge, lanes[0], lanes[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def refreshed_by_the_lane(
+    request: pytest.FixtureRequest, at: Addresses, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sipp | None]:
+    """A call whose session the lane has to refresh, at an edge of its own: 45 s, while other tests run."""
+    if missing() or not any(
+        "refreshed_by_the_lane" in item.name for item in request.session.items if "edge" in item.path.parts
+    ):
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tlsip-"))
+        # sipp sends no sound.
+        lane = EdgeLane(Path(folder), at(24), rtp_silence_seconds=90)
+        stack.enter_context(contextlib.closing(lane))
+        edge = stack.enter_context(Edge(at, [lane.address]))
+        dialled = Dialled((edge.address, edge.port))
+        folder = tmp_path_factory.mktemp("refresh")
+        running = Sipp(dialled, "session_timer_lane", folder, seconds=75, host=edge.trunk)
+        stack.callback(running.stop)
+        yield running
 
 
 @pytest.fixture

@@ -119,7 +119,12 @@ class Edge:
     """
 
     def __init__(
-        self, at: Addresses, lanes: list[tuple[str, int]], host: Host | None = None, **settings: Any
+        self,
+        at: Addresses,
+        lanes: list[tuple[str, int]],
+        host: Host | None = None,
+        relay_sessions: int = 40,
+        **settings: Any,
     ) -> None:
         # Not tmp_path: a unix socket's path must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="tledge-"))
@@ -132,6 +137,7 @@ class Edge:
         self.port = 5060
         self.inside = at(first + 1) if host is None else host.address
         self.trunk = at(10)
+        self._relay_sessions = relay_sessions
         self._control_port, self.relay_http = _free_port(), _free_port()
         control = f"127.0.0.1:{self._control_port}"
         names: dict[str, int] = {}
@@ -235,7 +241,7 @@ class Edge:
         given = {
             "trunk_address": self.address,
             "inside_address": self.inside,
-            "max_sessions": 40,
+            "max_sessions": self._relay_sessions,
             "control_port": self._control_port,
             "cli_port": _free_port(),
             "http_port": self.relay_http,

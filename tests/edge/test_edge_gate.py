@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from edge_process import RELAY, Addresses, Edge, command
+from edge_process import RELAY, ROOT, Addresses, Edge, command
 from sip_end import SipEnd
 from sip_phone import Message, Phone, wait_until
 
@@ -213,6 +214,17 @@ def test_a_flood_of_strangers_does_not_keep_callers_out(at: Addresses) -> None:
         assert at(10) not in str(blocked)
 
 
+def test_calls_beyond_what_the_relay_may_carry_are_refused(at: Addresses) -> None:
+    with SipEnd(at(32)) as end, Edge(at, [end.address], relay_sessions=1) as edge:
+        with edge.phone() as one, edge.phone() as two:
+            assert one.invite().status == 200
+            one.talk().sending = False
+            refused = two.invite()
+            assert (refused.status, refused.header("Retry-After")) == (503, "5")
+            assert end.invitations() == 1
+        wait_until(lambda: (edge.calls(), edge.media()) == (0, 0), 5, "the edge to forget the calls")
+
+
 def test_keepalived_is_told_whether_this_edge_can_take_calls(at: Addresses, tmp_path: Path) -> None:
     with SipEnd(at(32)) as end, Edge(at, [end.address]) as edge:
         command.alive(edge.settings)
@@ -237,7 +249,12 @@ def test_the_edge_tells_its_metrics(gate: tuple[Edge, SipEnd]) -> None:
     with socket.create_connection((edge.inside, 9441), 5) as channel:
         channel.sendall(f"GET /metrics HTTP/1.1\r\nHost: {edge.inside}\r\nConnection: close\r\n\r\n".encode())
         text = b"".join(iter(lambda: channel.recv(65536), b"")).decode()
-    assert "opensips_active_dialogs" in text
+    asked = set()
+    for folder in ("prometheus/files/rules", "grafana/files/dashboards"):
+        for path in (ROOT / "roles" / folder).iterdir():
+            asked |= set(re.findall(r"\bopensips_\w+", path.read_text()))
+    assert "opensips_active_dialogs" in asked
+    assert asked - set(re.findall(r"^opensips_\w+", text, re.MULTILINE)) == set()
 
 
 def test_a_hang_up_repeated_is_answered_again(gate: tuple[Edge, SipEnd]) -> None:

@@ -87,6 +87,13 @@ def test_sound_in_clear_is_refused_where_it_is_to_be_encrypted(site: Site) -> No
         assert phone.invite().status == 488
 
 
+def test_a_trunk_on_tls_is_no_flood(site: Site) -> None:
+    with site.phone() as phone:
+        for _ in range(3 * site.edge.values["opensips_flood_requests"]):
+            assert phone.transact(phone.request("OPTIONS")).status == 200
+    assert site.edge.trunk not in str(site.edge.ask("pike_list"))
+
+
 def test_a_trunk_on_tls_does_not_get_in_without(site: Site) -> None:
     with site.edge.phone() as phone:
         phone.send(phone.request("INVITE", phone.sdp()))

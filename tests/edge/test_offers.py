@@ -57,6 +57,13 @@ def test_only_one_line_of_audio_is_passed_and_the_answer_names_all(shown: tuple[
     assert [port != "0" for _, port in lines] == [False, True, False, False]
 
 
+@pytest.mark.parametrize("ptime", [10, 20, 30, 40, 50, 60])
+def test_usual_packet_times_are_passed(shown: tuple[Edge, SipEnd], ptime: int) -> None:
+    status, sdp, _ = _dial(shown, _HEAD + f"m=audio {{port}} RTP/AVP 0\r\na=ptime:{ptime}\r\n")
+    assert status == 200
+    assert f"a=ptime:{ptime}\r\n" in sdp
+
+
 @pytest.mark.parametrize("ptime", ["5", "65", "100", "4294967297", "-20", "20.5", "0"])
 def test_packet_times_out_of_bounds_are_left_out(shown: tuple[Edge, SipEnd], ptime: str) -> None:
     status, sdp, _ = _dial(

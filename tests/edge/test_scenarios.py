@@ -19,7 +19,7 @@ from sipp import SCENARIOS, Dialled, Dialogue, Sipp
 MUTANTS = 3000
 Runner = Callable[..., Dialogue]
 
-# Scenario → the number dialled, and its keys. Refresh by the lane takes 45 s and is tried without the edge.
+# Scenario → the number dialled, and its keys.
 _SCENARIOS = {
     "call": ("echo", {}),
     "codec_change": ("echo", {}),
@@ -90,6 +90,13 @@ def test_scenario_of_a_call_cancelled(run: Runner, lanes: tuple[EdgeLane, EdgeLa
 def test_scenario_of_a_refer_to_a_lane(run: Runner) -> None:
     dialogue = run("inbound_refer", refer_to="sip:+881234567@127.0.0.1:9")
     assert dialogue.replies("REFER", 603)
+
+
+def test_scenario_of_a_session_refreshed_by_the_lane(refreshed_by_the_lane: Sipp) -> None:
+    dialogue = refreshed_by_the_lane.finish()
+    [answer] = dialogue.replies("INVITE", 200)
+    assert answer.header("Session-Expires").replace(" ", "") == "90;refresher=uas"
+    assert dialogue.requests("UPDATE")
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
+import edge_network
 import pytest
 import yaml
 from edge_process import ROLE, ROOT, Addresses, Caller, Edge, Host, command, render
@@ -26,59 +26,15 @@ pytestmark = [
 ]
 
 
-def _ip(*words: str) -> str:
-    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def network() -> Iterator[tuple[Host, Host, Host]]:
     """The world (trunk, lane, bridge) and two edges. Nothing of it is on this machine's own network."""
-    mark = f"tl{os.getpid()}"
-    hosts = [
-        Host(f"{mark}-{name}", address)
-        for name, address in (("world", _TRUNK), ("edge1", "10.77.0.11"), ("edge2", "10.77.0.12"))
-    ]
-    world = hosts[0].name
-    try:
-        for host in hosts:
-            _ip("netns", "add", host.name)
-            _ip("-n", host.name, "link", "set", "lo", "up")
-        _ip("-n", world, "link", "add", "br0", "type", "bridge")
-        _ip("-n", world, "link", "set", "br0", "up")
-        for address in (_TRUNK, _LANE):
-            _ip("-n", world, "address", "add", f"{address}/24", "dev", "br0")
-        for number, host in enumerate(hosts[1:], 1):
-            _ip(
-                "-n",
-                world,
-                "link",
-                "add",
-                f"to{number}",
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "eth0",
-                "netns",
-                host.name,
-            )
-            _ip("-n", world, "link", "set", f"to{number}", "master", "br0", "up")
-            _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
-            _ip("-n", host.name, "link", "set", "eth0", "up")
+    addresses = {"edge1": "10.77.0.11", "edge2": "10.77.0.12"}
+    with edge_network.hosts((_TRUNK, _LANE), addresses) as made:
+        for host in made[1:]:
             allow = ["sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1"]
             subprocess.run(["ip", "netns", "exec", host.name, *allow], check=True)
-        yield hosts[0], hosts[1], hosts[2]
-    finally:
-        for host in hosts:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                _kill(host)
-                _ip("netns", "delete", host.name)
-
-
-def _kill(host: Host) -> None:
-    for pid in _ip("netns", "pids", host.name).split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+        yield made[0], made[1], made[2]
 
 
 def _keepalived(edge: Edge, priority: int, peer: str) -> subprocess.Popen[bytes]:
@@ -137,7 +93,7 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def _holds(host: Host) -> bool:
-    return f"{_VIRTUAL}/" in _ip("-n", host.name, "-4", "address", "show", "dev", "eth0")
+    return f"{_VIRTUAL}/" in edge_network.ip("-n", host.name, "-4", "address", "show", "dev", "eth0")
 
 
 def _seconds_until_answered(phone: Callable[[], Caller], limit: float) -> float:
@@ -159,8 +115,7 @@ def test_a_dead_edge_is_replaced_within_five_seconds(pair: Pair) -> None:
     assert _seconds_until_answered(phone, 5) < 5
     assert first.host is not None and second.host is not None
     # A host that is gone: nothing of it runs, and nothing arrives.
-    _kill(first.host)
-    _ip("-n", first.host.name, "link", "set", "eth0", "down")
+    edge_network.kill(first.host)
     took = _seconds_until_answered(phone, 15)
     print(f"answered {took:.1f} s after the death of an edge", file=sys.stderr)
     assert took < 5
