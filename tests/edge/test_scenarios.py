@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -127,6 +129,31 @@ def _lives(edge: Edge) -> None:
 def _torture(folder: Path) -> list[bytes]:
     # RFC 4475 writes its hosts from 192.0.2.0/24; on loopback nothing leaves this machine.
     return [path.read_bytes().replace(b"192.0.2.", b"127.0.2.") for path in sorted(folder.glob("*.dat"))]
+
+
+def test_calls_during_a_flood(battered: Edge, tmp_path: Path) -> None:
+    """Strangers send all they can; sipp is answered as ever, and the call that is on loses no packet."""
+    done = threading.Event()
+
+    def flood() -> None:
+        with battered.phone(host=battered.at(66)) as stranger:
+            packet = stranger.request("INVITE", stranger.sdp())
+            while not done.is_set():
+                for _ in range(50):
+                    stranger.send(packet)
+                done.wait(0.01)
+
+    with ThreadPoolExecutor(1) as stranger:
+        stranger.submit(flood)
+        try:
+            wait_until(lambda: battered.at(66) in str(battered.ask("pike_list")), 10, "the flood to be seen")
+            dialled = Dialled((battered.address, battered.port))
+            for number in range(3):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                Sipp(dialled, "call", folder, host=battered.trunk).finish()
+        finally:
+            done.set()
 
 
 def test_torture_messages_from_the_trunk(battered: Edge, shared_data: Path) -> None:
