@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import importlib
 import sys
 from pathlib import Path
 from typing import TypeAlias
@@ -12,9 +10,8 @@ from typing import TypeAlias
 import click
 import grpc
 
-from tellerline import bootstrap, settings
-from tellerline.cli import addresses
-from tellerline.cli.daemons import reread
+from tellerline import settings
+from tellerline.cli import addresses, daemons
 from tellerline.instances import Instances
 from tellerline.rpc import banking_pb2 as pb
 from tellerline.rpc import banking_pb2_grpc
@@ -36,18 +33,8 @@ Answer: TypeAlias = tuple[pb.BankStatusReply | None, str]
 @click.pass_context
 def banking(context: click.Context, config: Path | None, check_config: Path | None) -> None:
     """The daemon, unless a sub-command follows."""
-    if context.invoked_subcommand is not None:
-        return
-    if check_config is not None:
-        settings.load(settings.BankingSettings, check_config)
-        click.echo(f"{check_config}: good")
-        return
-    if config is None:
-        raise click.UsageError("give --config FILE, or --check-config FILE")
-    loaded = settings.load(settings.BankingSettings, config)
-    server = importlib.import_module("tellerline.banking.server")
-    reload = functools.partial(reread, settings.BankingSettings, config, loaded)
-    bootstrap.run("banking", loaded.monitoring, lambda: server.serve(loaded), reload)
+    if context.invoked_subcommand is None:
+        daemons.run("banking", settings.BankingSettings, "tellerline.banking.server", config, check_config)
 
 
 @banking.command()

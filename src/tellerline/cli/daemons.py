@@ -19,18 +19,23 @@ def _daemon(name: str, kind: type[Any], module: str, does: str) -> click.Command
     @click.option("--config", type=click.Path(path_type=Path), help="YAML settings of this daemon.")
     @click.option("--check-config", type=click.Path(path_type=Path), help="Check this file and exit.")
     def command(config: Path | None, check_config: Path | None) -> None:
-        if check_config is not None:
-            settings.load(kind, check_config)
-            click.echo(f"{check_config}: good")
-            return
-        if config is None:
-            raise click.UsageError("give --config FILE, or --check-config FILE")
-        loaded = settings.load(kind, config)
-        server = importlib.import_module(module)
-        reload = functools.partial(reread, kind, config, loaded)
-        bootstrap.run(name, loaded.monitoring, lambda: server.serve(loaded), reload)
+        run(name, kind, module, config, check_config)
 
     return command
+
+
+def run(name: str, kind: type[Any], module: str, config: Path | None, check_config: Path | None) -> None:
+    """Serves what `module` serves with the settings in `config`, or only checks those in `check_config`."""
+    if check_config is not None:
+        settings.load(kind, check_config)
+        click.echo(f"{check_config}: good")
+        return
+    if config is None:
+        raise click.UsageError("give --config FILE, or --check-config FILE")
+    loaded = settings.load(kind, config)
+    server = importlib.import_module(module)
+    reload = functools.partial(reread, kind, config, loaded)
+    bootstrap.run(name, loaded.monitoring, lambda: server.serve(loaded), reload)
 
 
 def reread(kind: type[Any], config: Path, running: Any) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from pathlib import Path
 
 import click
 
-from tellerline import bootstrap, settings
-from tellerline.cli.daemons import reread
+from tellerline import settings
+from tellerline.cli import daemons
 from tellerline.cli.set_aside import set_aside
 
 _CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML settings of this daemon.")
@@ -25,20 +24,9 @@ _CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML s
 @click.pass_context
 def session(context: click.Context, config: Path | None, check_config: Path | None) -> None:
     """The daemon, unless a sub-command follows."""
-    if context.invoked_subcommand is not None:
-        context.obj = config
-        return
-    if check_config is not None:
-        settings.load(settings.SessionSettings, check_config)
-        click.echo(f"{check_config}: good")
-        return
-    if config is None:
-        raise click.UsageError("give --config FILE, or --check-config FILE")
-    from tellerline.session import server
-
-    loaded = settings.load(settings.SessionSettings, config)
-    reload = functools.partial(reread, settings.SessionSettings, config, loaded)
-    bootstrap.run("session", loaded.monitoring, lambda: server.serve(loaded), reload)
+    context.obj = config
+    if context.invoked_subcommand is None:
+        daemons.run("session", settings.SessionSettings, "tellerline.session.server", config, check_config)
 
 
 @session.command()

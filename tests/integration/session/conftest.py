@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -113,3 +114,18 @@ async def connect() -> AsyncIterator[Callable[..., Instances]]:
     yield make
     for instances in opened:
         await instances.close()
+
+
+@pytest.fixture
+def service(start_service: Start, fresh: embedded.Fresh) -> Service:
+    return start_service(fresh)
+
+
+@pytest.fixture
+def client(connect: Callable[..., Instances], service: Service) -> Instances:
+    return connect(service)
+
+
+@pytest.fixture
+def call_id() -> str:
+    return str(uuid.uuid4())

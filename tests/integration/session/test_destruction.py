@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 import redis
-from test_session_service import append, closed, context, eventually, opened, record, rows, summary, turn
+from records import append, closed, context, eventually, opened, record, rows, summary, turn
 
 from tellerline import audit, embedded, settings
 from tellerline.database import postgres
@@ -36,16 +35,6 @@ def tellerline(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, env={**os.environ, "USER": "ops"}
     )
-
-
-@pytest.fixture
-def service(start_service: Any, fresh: embedded.Fresh) -> Any:
-    return start_service(fresh)
-
-
-@pytest.fixture
-def client(connect: Any, service: Any) -> Any:
-    return connect(service)
 
 
 async def hold(client: Any, call_id: str, word: str) -> None:

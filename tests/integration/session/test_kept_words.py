@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records import append, eventually, opened, record
 from test_destruction import everything
-from test_session_service import append, eventually, opened, record
 
 from tellerline import embedded
 from tellerline.forwarding import Forwarder

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from records import append, opened, record, rows, turn
 from test_destruction import tellerline
-from test_session_service import append, opened, record, rows, turn
 
 from tellerline import embedded
 from tellerline.database import postgres
 
 _SAID = "aubergine"
-
-
-@pytest.fixture
-def service(start_service: Any, fresh: embedded.Fresh) -> Any:
-    return start_service(fresh)
-
-
-@pytest.fixture
-def client(connect: Any, service: Any) -> Any:
-    return connect(service)
-
-
-@pytest.fixture
-def call_id() -> str:
-    return str(uuid.uuid4())
 
 
 @pytest.fixture

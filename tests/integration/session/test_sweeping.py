@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_session_service import append, eventually, opened, record, rows
+from records import append, eventually, opened, record, rows
 
 from tellerline import embedded
 from tellerline.connector.sweeping import Sweeper
@@ -32,11 +32,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(start_service: Any, fresh: embedded.Fresh) -> Any:
     return start_service(fresh, retention={"calls_days": _CALLS_DAYS, "every_hours": 2})
-
-
-@pytest.fixture
-def client(connect: Any, service: Any) -> Any:
-    return connect(service)
 
 
 @pytest.fixture
