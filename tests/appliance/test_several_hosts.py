@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
@@ -23,33 +22,25 @@ _EDGE_SECONDS = 5
 _NEXT_CALL_MS = 2500
 
 
-def inventory() -> dict[str, Any]:
-    """Groups for the hosts; the processors stand in for GPUs."""
-    children = {
-        "edge": {"hosts": {"edge1": None, "edge2": None}},
-        "gpu": {"hosts": {"gpu1": None, "gpu2": None}},
-        "data": {"hosts": {"data1": None}},
-        "sandbox_bank": {"hosts": {"data1": None}},
-    }
-    return {"all": {"children": children}}
-
-
 @pytest.fixture(scope="module")
 def bank(appliance: Callable[..., Appliance]) -> Appliance:
+    """The example's site as shipped, and a second data host with Redis: PostgreSQL can go alone."""
     made = appliance(
         "example-bank",
-        "edge1",
-        "edge2",
-        "gpu1",
-        "gpu2",
-        "data1",
-        tellerline_gpus=["cpu"],
+        *("edge1", "edge2", "gpu1", "gpu2", "data1", "data2", "monitoring1"),
         tellerline_lanes=_LANES,
         tellerline_virtual_address=_NUMBER_ADDRESS,
+        tellerline_redis_url="rediss://{{ hostvars['data2'].tellerline_address }}:6379/0",
     )
     if not made.edge:
         pytest.skip("no OpenSIPS in the bundle: nothing to spread calls with")
-    (made.folder / "hosts.yml").write_text(yaml.safe_dump(inventory()))
+    hosts = made.folder / "hosts.yml"
+    groups = yaml.safe_load(hosts.read_text())
+    for name in ("data", "sandbox_bank"):
+        groups["all"]["children"][name]["hosts"]["data2"] = None
+    hosts.write_text(yaml.safe_dump(groups))
+    # The processors stand in for GPUs.
+    (made.folder / "group_vars" / "gpu.yml").write_text(yaml.safe_dump({"tellerline_gpus": ["cpu"]}))
     return made
 
 
