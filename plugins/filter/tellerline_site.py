@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 LANGUAGES = ("en", "tr")
 # Beyond the fifteenth, a lane's RTP ports would run into rtpengine's (docs/network.md).
 GPUS = 15
@@ -31,16 +29,18 @@ PASSWORDS = (
     "vault_pki_passphrase",
     "vault_backup_passphrase",
 )
-_DEFAULTS = "inventory/group_vars/all"
+GROUPS = ("edge", "gpu", "data", "monitoring", "sandbox_bank")
 # Words of libpq, of Redis' ACL files and of the daemons' files: nothing that one of them would quote.
 _PASSWORD = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
+# User part of a request URI, as a trunk sends it.
+_NUMBER = re.compile(r"[+0-9A-Za-z._-]+")
 _SIP_URI = re.compile(r"sips?:[^@\s;]+@[^@\s]+|sips?:[^@\s;]+")
 
 Site = Mapping[str, Mapping[str, Any]]
 Groups = Mapping[str, Sequence[str]]
 
 
-def problems(hostvars: Site, groups: Groups, checkout: str) -> list[str]:
+def problems(hostvars: Site, groups: Groups) -> list[str]:
     """Every fault of the inventory, each with its remedy; none where a site can be installed."""
     hosts = list(groups.get("all", ()))
     if not hosts:
@@ -53,12 +53,10 @@ def problems(hostvars: Site, groups: Groups, checkout: str) -> list[str]:
         return ["the inventory lacks every default: give `-i inventory/hosts.yml` before `-i` of your site"]
     checks: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _groups(first, groups),
-        lambda: _spelling(hostvars, hosts, checkout),
-        lambda: _addresses(hostvars, hosts),
+        lambda: _strangers(hosts, groups),
+        lambda: _addresses(hostvars, hosts, groups),
         lambda: _gpus(hostvars, groups),
         lambda: _phone(first),
-        lambda: _trunks(first),
-        lambda: _edges(hostvars, groups),
         lambda: _bank(hostvars, groups),
         lambda: _data(first),
         lambda: _secrets(first),
@@ -71,21 +69,22 @@ def _groups(site: Mapping[str, Any], groups: Groups) -> Iterator[str]:
     for name, why in (("gpu", "no lane would answer"), ("data", "no call could be recorded")):
         if not groups.get(name):
             yield f"group {name} has no host, so {why}: put one in"
-    if site["tellerline_trunks"] and not groups.get("edge"):
-        yield "tellerline_trunks are given, but group edge has no host to take their calls"
 
 
-def _spelling(hostvars: Site, hosts: Sequence[str], checkout: str) -> Iterator[str]:
-    known: set[str] = set()
-    for file in sorted((Path(checkout) / _DEFAULTS).glob("*.yml")):
-        known.update(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    for name in sorted({str(key) for host in hosts for key in hostvars[host]}):
-        if name.startswith("tellerline_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            yield f"{name}: there is no such variable" + (f"; did you mean {near[0]}?" if near else "")
+def _strangers(hosts: Sequence[str], groups: Groups) -> Iterator[str]:
+    known = {host for name in GROUPS for host in groups.get(name, ())}
+    others = sorted(set(groups) - {*GROUPS, "all", "ungrouped"})
+    for host in hosts:
+        if host not in known:
+            its = [name for name in others if host in groups[name]]
+            near = [found for name in its for found in difflib.get_close_matches(name, GROUPS, n=1)]
+            yield (
+                f"{host} is in none of the groups {', '.join(GROUPS)}, so nothing would be installed on it"
+                + (f"; did you mean {near[0]} instead of {its[0]}?" if near else "")
+            )
 
 
-def _addresses(hostvars: Site, hosts: Sequence[str]) -> Iterator[str]:
+def _addresses(hostvars: Site, hosts: Sequence[str], groups: Groups) -> Iterator[str]:
     seen: dict[str, str] = {}
     for host in hosts:
         address = str(hostvars[host]["tellerline_address"])
@@ -99,6 +98,9 @@ def _addresses(hostvars: Site, hosts: Sequence[str]) -> Iterator[str]:
         elif address in seen:
             yield f"{host} and {seen[address]} have the same tellerline_address, {address}"
         seen.setdefault(address, host)
+        trunk = str(hostvars[host].get("tellerline_trunk_address", address))
+        if host in groups.get("edge", ()) and trunk != address and not _is_address(trunk):
+            yield f"{host}: tellerline_trunk_address {trunk!r} is no IP address: give its own there"
 
 
 def _gpus(hostvars: Site, groups: Groups) -> Iterator[str]:
@@ -129,6 +131,8 @@ def _phone(site: Mapping[str, Any]) -> Iterator[str]:
     for number, language in dict(site["tellerline_numbers"]).items():
         if not isinstance(number, str):
             yield f"tellerline_numbers: put {number!r} into quotes, or leading zeros are lost"
+        elif not _NUMBER.fullmatch(number):
+            yield f'tellerline_numbers: {number!r} is no user part of a number: give "908501234567"'
         if language not in LANGUAGES:
             yield f"tellerline_numbers: {number} is to be answered in {language!r}; there are en and tr"
     for target in (site["tellerline_transfer_target"], *site["tellerline_further_targets"]):
@@ -138,50 +142,16 @@ def _phone(site: Mapping[str, Any]) -> Iterator[str]:
         yield "tellerline_further_targets are given without a tellerline_transfer_target to try first"
 
 
-def _trunks(site: Mapping[str, Any]) -> Iterator[str]:
-    trunks = site["tellerline_trunks"]
-    if isinstance(trunks, str | Mapping) or not all(isinstance(trunk, Mapping) for trunk in trunks):
-        yield "tellerline_trunks: give a list, [{name: carrier, addresses: [...], tls: true, calls: 60}]"
-        return
-    names = Counter(str(trunk.get("name", "")) for trunk in trunks)
-    for name, uses in names.items():
-        if uses > 1:
-            yield f"tellerline_trunks: {uses} are named {name!r}; a name is given once"
-    for trunk in trunks:
-        name = trunk.get("name") or "a trunk without a name"
-        for key in ("name", "addresses", "calls"):
-            if not trunk.get(key):
-                yield f"tellerline_trunks: {name}: {key} is missing"
-        for address in trunk.get("addresses") or ():
-            if not _is_network(str(address)):
-                yield f"tellerline_trunks: {name}: {address!r} is neither an IP address nor a network"
-        if trunk.get("tls") and not trunk.get("names"):
-            yield f"tellerline_trunks: {name}: names is missing: whom its TLS certificate has to name"
-        if trunk.get("srtp") and not trunk.get("tls"):
-            yield f"tellerline_trunks: {name}: srtp without tls would send its keys in clear; set tls too"
-
-
-def _edges(hostvars: Site, groups: Groups) -> Iterator[str]:
-    edges = list(groups.get("edge", ()))
-    if not edges:
-        return
-    virtual = hostvars[edges[0]]["tellerline_virtual_address"]
-    if not virtual:
-        if len(edges) > 1:
-            yield f"{len(edges)} edges need a tellerline_virtual_address, by which the trunk finds one alive"
-        return
-    if not _is_address(str(virtual)):
-        yield f"tellerline_virtual_address {virtual!r} is no IP address"
-    for host in groups["all"]:
-        if str(hostvars[host]["tellerline_address"]) == str(virtual):
-            yield f"tellerline_virtual_address {virtual} is {host}'s own; give one no host has"
-
-
 def _bank(hostvars: Site, groups: Groups) -> Iterator[str]:
     sandbox = set(groups.get("sandbox_bank", ()))
     for host in groups.get("data", ()):
         url = str(hostvars[host]["tellerline_bank_url"])
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            yield f"{host}: tellerline_bank_url {url!r}: {error}"
+            continue
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
         if not url:
             yield (
@@ -195,17 +165,31 @@ def _bank(hostvars: Site, groups: Groups) -> Iterator[str]:
 
 
 def _data(site: Mapping[str, Any]) -> Iterator[str]:
-    try:
-        hosts, url = site["tellerline_database_dsn_hosts"], str(site["tellerline_redis_url"])
-    except Exception:
-        # The defaults are taken of the first host of `data`; that there is none has been said.
-        return
-    if isinstance(hosts, str) or not hosts:
+    hosts, url = _given(site, "tellerline_database_dsn_hosts"), _given(site, "tellerline_redis_url")
+    if hosts is not None and (isinstance(hosts, str) or not list(hosts)):
         yield "tellerline_database_dsn_hosts: give a list of PostgreSQL's hosts, [db1.bank.example]"
-    if not url.startswith(("redis://", "rediss://", "unix://")):
+    if url is not None and not str(url).startswith(("redis://", "rediss://", "unix://")):
         yield f"tellerline_redis_url {url!r}: give rediss://host:6379/0"
+    elif str(url).startswith("redis://") and urlsplit(str(url)).hostname not in ("127.0.0.1", "localhost"):
+        yield f"tellerline_redis_url {url!r}: callers' words and a password go there; give rediss://"
+    for sentinel in site["tellerline_redis_sentinels"]:
+        if not re.fullmatch(r"[^:\s]+:\d{1,5}", str(sentinel)):
+            yield f"tellerline_redis_sentinels: {sentinel!r}: give host and port, 10.20.0.5:26379"
     if site["tellerline_redis_sentinels"] and not site["tellerline_redis_sentinel_name"]:
         yield "tellerline_redis_sentinels are given without their primary's tellerline_redis_sentinel_name"
+    for name in ("tellerline_transcripts_days", "tellerline_calls_days", "tellerline_recordings_days"):
+        if int(site.get(name, 1)) < 1:
+            yield f"{name} is {site[name]}: give one day or more"
+
+
+def _given(site: Mapping[str, Any], name: str) -> Any:
+    """The value; None for a default, the first data host's: Ansible works that out on a host alone."""
+    try:
+        value = site[name]
+        str(value)
+    except Exception:
+        return None
+    return value
 
 
 def _secrets(site: Mapping[str, Any]) -> Iterator[str]:
@@ -230,10 +214,17 @@ def _bundle(site: Mapping[str, Any]) -> Iterator[str]:
         yield f"tellerline_bundle {folder} holds no MANIFEST.sha256: give the folder of the bundle"
     if not site["tellerline_bundle_key"]:
         yield "tellerline_bundle_key is not set: give the second line of the builder's minisign.pub"
+    elif not _is_minisign(str(site["tellerline_bundle_key"])):
+        yield "tellerline_bundle_key is no key: give the second line of the builder's minisign.pub"
 
 
 def _are_gpus(gpus: Any) -> bool:
-    if isinstance(gpus, str | Mapping) or not gpus or len(set(map(str, gpus))) < len(gpus):
+    if (
+        not isinstance(gpus, Sequence)
+        or isinstance(gpus, str)
+        or not gpus
+        or len(set(map(str, gpus))) < len(gpus)
+    ):
         return False
     return list(gpus) == ["cpu"] or all(_is_whole(gpu) and 0 <= int(gpu) < GPUS for gpu in gpus)
 
@@ -250,12 +241,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_network(text: str) -> bool:
+def _is_minisign(text: str) -> bool:
     try:
-        ipaddress.ip_network(text)
-    except ValueError:
+        decoded = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
         return False
-    return True
+    return len(decoded) == 42 and decoded[:2] == b"Ed"
 
 
 def _is_key(text: str) -> bool:

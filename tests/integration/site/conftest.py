@@ -45,7 +45,7 @@ def ansible_playbook(tmp_path: Path) -> Run:
         known: Mapping[str, Any] = {
             **_secrets(),
             "tellerline_bundle": str(bundle),
-            "tellerline_bundle_key": "RWQ",
+            "tellerline_bundle_key": "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3",
             **variables,
         }
         secrets.write_text(json.dumps(known), encoding="utf-8")

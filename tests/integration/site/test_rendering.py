@@ -75,6 +75,8 @@ def test_the_language_model_of_a_cluster_is_given_with_its_key(ansible_playbook:
         rendered=str(tmp_path / "hosts"),
         vault_openai_key="word",
         lane_openai={"base_url": "https://models.bank.example:8000/v1", "chat_model": "bank-70b"},
+        tellerline_provider_servers=[{"host": "models.bank.example", "port": 8000}],
+        tellerline_names={"models.bank.example": ["10.20.0.7"]},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     path = tmp_path / "hosts" / "teller1" / "pipeline@cpu-0.yml"
