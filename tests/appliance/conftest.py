@@ -86,16 +86,19 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def appliance(site: Site) -> Callable[..., Appliance]:
+def appliance(site: Site) -> Iterator[Callable[..., Appliance]]:
     """Makes the site's appliance: an example's inventory, its hosts booted, nothing installed yet."""
+    with contextlib.ExitStack() as desk:
 
-    def make(example: str, *names: str, **variables: Any) -> Appliance:
-        if lacking := missing():
-            pytest.skip(lacking)
-        site.add(*names)
-        return Appliance(site, example, variables)
+        def make(example: str, *names: str, **variables: Any) -> Appliance:
+            if lacking := missing():
+                pytest.skip(lacking)
+            site.add(*names)
+            made = Appliance(site, example, variables)
+            desk.enter_context(made.colleague())
+            return made
 
-    return make
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +108,9 @@ def server() -> Iterator[Appliance]:
         pytest.skip(lacking)
     with _opened("single") as made:
         made.add("teller1")
-        yield Appliance(made, "single-server", {"tellerline_gpus": ["cpu"], "tellerline_lanes": 2})
+        single = Appliance(made, "single-server", {"tellerline_gpus": ["cpu"], "tellerline_lanes": 2})
+        with single.colleague():
+            yield single
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -263,15 +264,20 @@ class Appliance:
         script = str(Path(__file__).with_name("callers.py"))
         return Callers(self, self.site.command(sys.executable, script, to, *given), calls)
 
-    def colleague(self) -> subprocess.Popen[bytes]:
-        """The person whom callers are handed to; ends with its process."""
+    @contextlib.contextmanager
+    def colleague(self) -> Iterator[None]:
+        """The person whom callers are handed to, at the desk meanwhile."""
         given = ("--host", TRUNK, "--port", str(COLLEAGUE_PORT))
-        return subprocess.Popen(
-            self.site.command(sys.executable, "-m", "tellerline.robot.colleague", *given),
+        bound = ("setpriv", "--pdeathsig", "TERM")
+        process = subprocess.Popen(
+            [*bound, *self.site.command(sys.executable, "-m", "tellerline.robot.colleague", *given)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
 
     def _write_variables(self, variables: Mapping[str, Any]) -> None:
         made = bundle()
