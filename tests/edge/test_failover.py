@@ -144,9 +144,12 @@ def test_the_tables_are_read_again_without_forgetting_calls_or_drained_lanes(at:
             *rows,
         ]
         edge.write()
-        edge.ask("dbt_reload", f"{edge.folder}/tables")
-        edge.ask("lb_reload")
+        # Whoever wrote it was killed before it could be read.
+        assert command.unread(edge.settings) == ["tables"]
+        assert command.read_tables(edge.settings) == ["tables"]
+        assert command.unread(edge.settings) == []
         after = edge.lanes()
+        assert "host41/0-9" in after
         assert {name: after[name]["calls"] for name in before} == before
         assert after["host41/0-0"]["drained"]
         phone.talk().sending = False

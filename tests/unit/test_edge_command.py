@@ -8,6 +8,7 @@ import socket
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -44,9 +45,21 @@ class OpenSips:
         self._socket.close()
 
 
+def _settings(folder: Path) -> dict[str, Any]:
+    (folder / "tables").mkdir()
+    return {
+        "socket": str(folder / "mi.sock"),
+        "state": str(folder),
+        "folder": str(folder),
+        "user": "nobody",
+        "tls": False,
+        "leave": str(folder / "run" / "leave"),
+    }
+
+
 def test_opensips_answers_beside_its_own_socket(command: ModuleType, tmp_path: Path) -> None:
     """An answer into /tmp would go into OpenSIPS' own (PrivateTmp=yes), where nobody waits for it."""
-    settings = {"socket": str(tmp_path / "mi.sock"), "state": str(tmp_path), "user": "nobody", "tls": False}
+    settings = _settings(tmp_path)
     command.prepare(settings)
     opensips = OpenSips(tmp_path / "mi.sock")
     assert command.ask(settings["socket"], "uptime") == "OK"
@@ -55,3 +68,33 @@ def test_opensips_answers_beside_its_own_socket(command: ModuleType, tmp_path: P
     # Nothing is left there.
     assert list((tmp_path / command.REPLIES).iterdir()) == []
     assert (tmp_path / command.REPLIES).stat().st_mode & 0o7777 == 0o1777
+
+
+def test_tables_written_after_the_start_are_unread_until_all_of_them_are_taken_up(
+    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(tmp_path)
+    lanes = tmp_path / "tables" / "load_balancer"
+    lanes.write_text("one lane")
+    command.prepare(settings)
+    assert command.unread(settings) == [], "nothing runs that could have read it"
+    (tmp_path / "mi.sock").touch()
+    assert command.unread(settings) == []
+    lanes.write_text("two lanes")
+    assert command.unread(settings) == ["tables"]
+
+    asked: list[str] = []
+
+    def refuses(path: str, method: str, params: Any = ()) -> None:
+        asked.append(method)
+        if method == "address_reload":
+            raise command.EdgeError("no")
+
+    monkeypatch.setattr(command, "ask", refuses)
+    with pytest.raises(command.EdgeError):
+        command.read_tables(settings)
+    assert command.unread(settings) == ["tables"]
+    monkeypatch.setattr(command, "ask", lambda path, method, params=(): asked.append(method))
+    assert command.read_tables(settings) == ["tables"]
+    assert asked[-3:] == ["dbt_reload", "lb_reload", "address_reload"]
+    assert command.unread(settings) == [] == command.read_tables(settings)

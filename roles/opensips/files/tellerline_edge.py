@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -179,6 +180,65 @@ def alive(settings: dict[str, Any]) -> None:
         raise EdgeError("rtpengine does not answer")
 
 
+# ---- tables: OpenSIPS reads them when it starts, and when it is asked to
+
+# Folder → what takes its tables up. Lanes that are drained stay drained, and calls stay counted: both go by
+# the lane's id.
+TABLES = {"tables": ("lb_reload", "address_reload"), "tls": ("tls_reload",)}
+
+
+def digest(folder: Path) -> str:
+    """Of everything that is written in a folder of tables."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("[!.]*")):
+        content = path.read_bytes()
+        found.update(f"{path.name} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def _mark(settings: dict[str, Any], name: str) -> Path:
+    # Not in OpenSIPS' own folder: root writes no file where another user could have left a link.
+    return Path(settings["leave"]).parent / f"{name}.read"
+
+
+def _mark_read(settings: dict[str, Any], name: str, read: str) -> None:
+    mark = _mark(settings, name)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(read)
+
+
+def unread(settings: dict[str, Any]) -> list[str]:
+    """Folders whose tables are not what a running OpenSIPS has read.
+
+    Who writes a table and has it read may be killed in between: the next one asks here.
+    """
+    if not Path(settings["socket"]).exists():
+        return []
+    found = []
+    for name in TABLES:
+        if name == "tls" and not settings["tls"]:
+            # What is left of a site that had TLS once: no module is loaded that could read it.
+            continue
+        folder, mark = Path(settings["folder"]) / name, _mark(settings, name)
+        if folder.is_dir() and (not mark.exists() or mark.read_text() != digest(folder)):
+            found.append(name)
+    return found
+
+
+def read_tables(settings: dict[str, Any]) -> list[str]:
+    """Has a running OpenSIPS read what it has not read yet; returns the folders."""
+    names = unread(settings)
+    for name in names:
+        folder = Path(settings["folder"]) / name
+        # Before OpenSIPS reads: what is written meanwhile is read the next time.
+        read = digest(folder)
+        ask(settings["socket"], "dbt_reload", [str(folder)])
+        for method in TABLES[name]:
+            ask(settings["socket"], method)
+        _mark_read(settings, name, read)
+    return names
+
+
 # ---- certificates
 
 
@@ -249,11 +309,8 @@ def write_certificates(settings: dict[str, Any]) -> bool:
 
 def renew_certificates(settings: dict[str, Any]) -> None:
     """Writes the table and has a running OpenSIPS read it: connections that stand keep what they have."""
-    changed = write_certificates(settings)
-    if changed and Path(settings["socket"]).exists():
-        ask(settings["socket"], "dbt_reload", [f"{settings['folder']}/tls"])
-        ask(settings["socket"], "tls_reload")
-    print("changed" if changed else "unchanged")
+    written = write_certificates(settings)
+    print("changed" if "tls" in read_tables(settings) or written else "unchanged")
 
 
 # ---- does it start?
@@ -337,6 +394,8 @@ def prepare(settings: dict[str, Any]) -> None:
     write_state(settings)
     if settings["tls"]:
         write_certificates(settings)
+    for name in TABLES:
+        _mark_read(settings, name, digest(Path(settings["folder"]) / name))
 
 
 def _wait_started(process: subprocess.Popen[bytes], path: str, seconds: float) -> None:
@@ -396,6 +455,8 @@ def arguments() -> argparse.ArgumentParser:
     wait = commands.add_parser("wait-empty", help="wait until no call is left")
     wait.add_argument("seconds", type=float)
     commands.add_parser("certificates", help="have OpenSIPS use the certificate that is on disk")
+    tables = commands.add_parser("tables", help="have OpenSIPS read the tables it has not read yet")
+    tables.add_argument("--look", action="store_true", help="only say which")
     commands.add_parser("prepare", help="make the files OpenSIPS needs to start (its unit does so)")
     checking = commands.add_parser(
         "check", help="start OpenSIPS on a configuration where nobody can reach it"
@@ -422,6 +483,8 @@ def run(given: argparse.Namespace, settings: dict[str, Any]) -> None:
             wait_empty(settings["socket"], given.seconds)
         case "certificates":
             renew_certificates(settings)
+        case "tables":
+            print(*(unread if given.look else read_tables)(settings), sep="\n")
         case "prepare":
             prepare(settings)
         case "check":
