@@ -47,6 +47,10 @@ def unit(name: str) -> Sections:
     return parsed((UNITS / name).read_text())
 
 
+# As plugins/modules/nvidia_gpus.py tells of one.
+CARD = {"uuid": "GPU-7b2d0c6f-0000-4a51-9d47-52b6a0a3c1de", "minor": 1}
+
+
 def rendered(template: str, **variables: object) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(UNITS / "templates"),
@@ -79,7 +83,7 @@ def test_exposure_is_low(name: str) -> None:
 
 @systemd
 def test_exposure_of_an_engine_with_its_gpu_is_low(tmp_path: Path) -> None:
-    both = (UNITS / "tellerline-engine@.service").read_text() + rendered("gpu.conf.j2", engine_gpu=1)
+    both = (UNITS / "tellerline-engine@.service").read_text() + rendered("gpu.conf.j2", engine_card=CARD)
     (tmp_path / "tellerline-engine@.service").write_text(both)
     assert exposure(tmp_path, "tellerline-engine@.service") <= EXPOSURE_MAX
 
@@ -130,12 +134,23 @@ def test_no_secret_and_no_site_is_in_a_unit(name: str) -> None:
 
 
 def test_an_engine_gets_the_nodes_of_its_gpu_alone() -> None:
-    service = parsed(rendered("gpu.conf.j2", engine_gpu=1))["Service"]
+    service = parsed(rendered("gpu.conf.j2", engine_card=CARD))["Service"]
     assert service["PrivateDevices"] == ["no"]
     assert service["DevicePolicy"] == ["closed"]
     assert service["DeviceAllow"] == [
         f"/dev/{node} rw" for node in ("nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
     ]
+
+
+def test_an_engine_knows_its_gpu_by_what_it_is_called_inside_its_sandbox_too() -> None:
+    """CUDA counts the GPUs a process may open, from 0: the index on the host would name none."""
+    service = parsed(rendered("gpu.conf.j2", engine_card=CARD))["Service"]
+    assert service["Environment"] == [f"CUDA_VISIBLE_DEVICES={CARD['uuid']}"]
+
+
+def test_device_nodes_are_made_for_as_many_gpus_as_a_host_may_have() -> None:
+    [made] = unit("tellerline-gpu-nodes.service")["Service"]["ExecStart"]
+    assert "seq 0 15" in made
 
 
 # ---- starting, watching, stopping
@@ -245,7 +260,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
             f"tellerline-gpu@{gpu}.target",
             rendered("lanes.conf.j2", lane_gpu=gpu, tellerline_lanes=2),
         )
-        _drop_in(tmp_path, f"tellerline-engine@{gpu}.service", rendered("gpu.conf.j2", engine_gpu=gpu))
+        _drop_in(tmp_path, f"tellerline-engine@{gpu}.service", rendered("gpu.conf.j2", engine_card=CARD))
         for lane in range(2):
             for kind in ("pipeline", "connector"):
                 name = f"tellerline-{kind}@{gpu}-{lane}.service"

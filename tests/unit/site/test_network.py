@@ -42,3 +42,20 @@ def test_addresses_are_sorted_by_family(plugin: Plugin) -> None:
 def test_where_a_url_leads(plugin: Plugin, url: str, host: list[str], port: int) -> None:
     network = plugin("filter/tellerline_network")
     assert (network.host_of(url), network.port_of(url)) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("options", "ports"),
+    [
+        ("", ["5432"]),
+        ("connect_timeout=3", ["5432"]),
+        ("port=6432 sslmode=verify-full", ["6432"]),
+        ("sslmode=verify-full port='6432'", ["6432"]),
+        ("port=5432,6432", ["5432", "6432"]),
+        ("sslcrlport=1", ["5432"]),
+    ],
+)
+def test_the_firewall_lets_out_to_the_port_that_libpq_is_given(
+    plugin: Plugin, options: str, ports: list[str]
+) -> None:
+    assert plugin("filter/tellerline_network").database_ports(options) == ports
