@@ -1,0 +1,48 @@
+"""What every role has: a specification of all its variables, and tags that are of use alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def loaded(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def tasks(given: Any) -> Iterator[dict[str, Any]]:
+    for task in given or ():
+        yield task
+        for block in ("block", "rescue", "always"):
+            yield from tasks(task.get(block))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_variable_of_a_role_is_in_its_specification(role: Path) -> None:
+    entries = loaded(role / "meta" / "argument_specs.yml")["argument_specs"]
+    specified = {name for entry in entries.values() for name in entry.get("options") or ()}
+    assert set(loaded(role / "defaults" / "main.yml") or ()) - specified == set()
+    assert all(
+        option["description"]
+        for entry in entries.values()
+        for option in (entry.get("options") or {}).values()
+    )
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_what_is_included_runs_whatever_tag_chose_it(role: Path) -> None:
+    """Tags of an include are its own: without `apply`, its tasks are left out of a run by tags, silently."""
+    for path in sorted(role.glob("tasks/*.yml")):
+        for task in tasks(loaded(path)):
+            for name in ("ansible.builtin.include_tasks", "ansible.builtin.include_role"):
+                if name in task:
+                    included = task[name]
+                    assert isinstance(included, dict), f"{path}: {task['name']}"
+                    assert included.get("apply") == {"tags": ["always"]}, f"{path}: {task['name']}"
