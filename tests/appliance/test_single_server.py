@@ -80,6 +80,19 @@ def test_no_secret_is_where_others_can_read_it(server: Appliance, teller1: Host,
         assert teller1.ssh(search, input="systemd", check=False).stdout.strip() not in ("", "0"), place
 
 
+def test_what_goes_to_support_helps_and_tells_no_secret(
+    server: Appliance, teller1: Host, installed: Run
+) -> None:
+    path = teller1.ssh("tellerline-support --since '1 day ago' --sip").stdout.strip()
+    told = teller1.ssh(f"tar --list --file {path}").stdout
+    for name in ("status.json", "doctor.json", "units.txt", "journal.txt", "alerts.txt"):
+        assert f"/{name}" in told
+    search = f"exec 3<&0; tar --extract --to-stdout --file {path} | grep -a -c -F -f /dev/fd/3"
+    assert teller1.ssh(search, input="\n".join(server.secrets.values()), check=False).stdout.strip() == "0"
+    assert teller1.ssh(search, input="tellerline-connector@", check=False).stdout.strip() != "0"
+    teller1.ssh(f"rm {path}")
+
+
 def test_the_models_answer_in_their_sandbox_as_they_do_without(teller1: Host, installed: Run) -> None:
     unit = "tellerline-engine@cpu.service"
     outside = sandbox.model_answers_outside(teller1, unit)

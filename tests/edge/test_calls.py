@@ -6,7 +6,7 @@ import re
 
 import pytest
 from edge_lane import EdgeLane
-from edge_process import Caller, Edge
+from edge_process import Caller, Edge, command
 from sip_phone import PCMA, PCMU, wait_until
 
 Lanes = tuple[EdgeLane, EdgeLane]
@@ -23,6 +23,24 @@ def test_a_call_is_answered_and_its_sound_comes_back(edge: Edge) -> None:
         assert (edge.media(), edge.calls()) == (1, 1)
     wait_until(lambda: edge.calls() == 0, 5, "the edge to forget the call")
     assert edge.media() == 0
+
+
+def test_an_operator_sees_which_side_is_silent(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    with edge.phone() as heard, edge.phone() as silent:
+        for phone in (heard, silent):
+            assert phone.invite().status == 200
+        silent.talk().sending = False
+        heard.talk().wait_packets(30)
+        found = {row["call"]: row for row in command.sound(edge.settings)}
+        assert set(found) == {heard.call_id, silent.call_id}
+        assert found[heard.call_id]["trunk"]["from"] == f"{heard.host}:{heard.media_port}"
+        assert min(found[heard.call_id][side]["packets"] for side in ("trunk", "lane")) >= 20
+        # A frame may have gone before it was told to be silent.
+        assert found[silent.call_id]["trunk"]["packets"] <= 3
+        command.show_sound(edge.settings, as_json=False)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split()[:3] == ["CALL", "SECONDS", "SIDE"]
+        assert len(lines) == 5
 
 
 def test_calls_are_spread_over_the_lanes(edge: Edge, lanes: Lanes) -> None:

@@ -156,17 +156,92 @@ def options(address: str, port: int, seconds: float = 1.0) -> int:
     return int(start[1]) if len(start) > 1 and start[1].isdigit() else 0
 
 
-def rtpengine_answers(address: str, seconds: float = 1.0) -> bool:
-    """True when rtpengine's control socket (`udp:host:port`) answers a ping."""
+def rtpengine_says(address: str, command: bytes, seconds: float = 1.0) -> dict[str, Any]:
+    """What rtpengine's control socket (`udp:host:port`) answers to a command in bencoding; {} for nothing."""
     _, host, port = address.split(":")
     cookie = secrets.token_hex(4).encode()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.settimeout(seconds)
         try:
-            channel.sendto(cookie + b" d7:command4:pinge", (host, int(port)))
-            return b"pong" in channel.recv(DATAGRAM_BYTES)
-        except OSError:
-            return False
+            channel.sendto(cookie + b" " + command, (host, int(port)))
+            answer, _ = bdecoded(channel.recv(DATAGRAM_BYTES).partition(b" ")[2])
+        except (OSError, ValueError):
+            return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def bdecoded(data: bytes, at: int = 0) -> tuple[Any, int]:
+    """A value of bencoding (BEP 3) and where it ends. Raises ValueError for what is none."""
+    kind = data[at : at + 1]
+    if kind == b"i":
+        end = data.index(b"e", at)
+        return int(data[at + 1 : end]), end + 1
+    if kind in (b"l", b"d"):
+        found: list[Any] = []
+        at += 1
+        while data[at : at + 1] != b"e":
+            value, at = bdecoded(data, at)
+            found.append(value)
+        return (found if kind == b"l" else dict(zip(found[::2], found[1::2], strict=True))), at + 1
+    colon = data.index(b":", at)
+    end = colon + 1 + int(data[at:colon])
+    return data[colon + 1 : end].decode("utf-8", "replace"), end
+
+
+def rtpengine_answers(address: str, seconds: float = 1.0) -> bool:
+    """True when rtpengine answers a ping."""
+    return rtpengine_says(address, b"d7:command4:pinge", seconds).get("result") == "pong"
+
+
+# ---- sound
+
+
+def sound(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each call: how long it lasts, and what came from its trunk and from its lane.
+
+    Raises EdgeError when OpenSIPS or rtpengine do not answer.
+    """
+    inside = {lane["address"].split(":")[0] for lane in lanes(settings["socket"])}
+    # So many names of calls go into a datagram.
+    listed = rtpengine_says(settings["rtpengine"], b"d7:command4:list5:limiti500ee", 5.0)
+    if "calls" not in listed:
+        raise EdgeError("rtpengine does not answer")
+    found = []
+    for call in listed["calls"]:
+        name = call.encode()
+        asked = b"d7:call-id%d:%s7:command5:querye" % (len(name), name)
+        about = rtpengine_says(settings["rtpengine"], asked, 5.0)
+        if about.get("result") != "ok":
+            # It has ended since.
+            continue
+        row: dict[str, Any] = {"call": call, "seconds": int(time.time()) - about["created"]}
+        for party in about["tags"].values():
+            for stream in (media["streams"][0] for media in party["medias"] if media["streams"]):
+                end = stream["endpoint"]
+                row["lane" if end["address"] in inside else "trunk"] = {
+                    "from": f"{end['address']}:{end['port']}",
+                    "packets": stream["stats"]["packets"],
+                    "errors": stream["stats"]["errors"],
+                    "silent": int(time.time()) - stream["last packet"],
+                }
+        found.append(row)
+    return found
+
+
+def show_sound(settings: dict[str, Any], as_json: bool) -> None:
+    """Prints it."""
+    found = sound(settings)
+    if as_json:
+        print(json.dumps(found))
+        return
+    print(f"{'CALL':<36} {'SECONDS':>7}  SIDE   {'PACKETS':>8} {'ERRORS':>6} {'SILENT':>6}  FROM")
+    for row in found:
+        for side in ("trunk", "lane"):
+            one = row.get(side, {"from": "nothing yet", "packets": 0, "errors": 0, "silent": row["seconds"]})
+            print(
+                f"{row['call'][:36]:<36} {row['seconds']:>7}  {side:<6} {one['packets']:>8}"
+                f" {one['errors']:>6} {one['silent']:>4} s  {one['from']}"
+            )
 
 
 def alive(settings: dict[str, Any]) -> None:
@@ -449,6 +524,10 @@ def arguments() -> argparse.ArgumentParser:
     for name, what in (("drain", "give lanes no new calls"), ("undrain", "give them calls again")):
         lane = commands.add_parser(name, help=what)
         lane.add_argument("lanes", nargs="+", metavar="LANE", help="gpu1/0-1, or gpu1 for all of a host")
+    heard = commands.add_parser(
+        "sound", help="the sound of each call: what comes from its trunk and its lane"
+    )
+    heard.add_argument("--json", action="store_true")
     commands.add_parser("alive", help="exit with 0 if this edge can take a call")
     commands.add_parser("leave", help="hand the shared address to the other edge; calls here go on")
     commands.add_parser("join", help="be ready for the shared address again")
@@ -475,6 +554,8 @@ def run(given: argparse.Namespace, settings: dict[str, Any]) -> None:
             show(settings["socket"], given.json)
         case "drain" | "undrain":
             set_drained(settings["socket"], given.lanes, given.command == "drain")
+        case "sound":
+            show_sound(settings, given.json)
         case "alive":
             alive(settings)
         case "leave" | "join":
