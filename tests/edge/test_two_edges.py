@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from sip_phone import wait_until
 
 _KEEPALIVED = ROOT / "roles" / "keepalived"
 _VIRTUAL, _TRUNK, _LANE = "10.77.0.1", "10.77.0.10", "10.77.0.21"
+# <linux/if_ether.h>, and IP's number of the protocol.
+_ETH_P_ALL, _VRRP = 3, 112
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces: root alone may make them"),
@@ -96,6 +99,21 @@ def _holds(host: Host) -> bool:
     return f"{_VIRTUAL}/" in edge_network.ip("-n", host.name, "-4", "address", "show", "dev", "eth0")
 
 
+def _wait_advertised(world: Host, link: str, address: str, times: int) -> None:
+    """Returns when the edge at `address` has said so often that it has the shared one (VRRP)."""
+    with world.entered():
+        # Without the Ethernet header. Who asks for IP alone hears nothing of what a bridge forwards.
+        heard = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+    with heard:
+        heard.bind((link, _ETH_P_ALL))
+        heard.settimeout(5)
+        deadline = time.monotonic() + 15
+        while times:
+            assert time.monotonic() < deadline, f"{address} has stopped saying so"
+            packet = heard.recv(2048)
+            times -= packet[9] == _VRRP and packet[12:16] == socket.inet_aton(address)
+
+
 def _seconds_until_answered(phone: Callable[[], Caller], limit: float) -> float:
     began = time.monotonic()
     while time.monotonic() - began < limit:
@@ -136,7 +154,7 @@ def test_an_edge_without_one_of_its_daemons_gives_the_address_away(pair: Pair, w
     assert _holds(second.host)
 
 
-def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair) -> None:
+def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair, network: tuple[Host, Host, Host]) -> None:
     first, second, _, phone = pair
     assert first.host is not None and second.host is not None
     with phone() as caller:
@@ -158,6 +176,13 @@ def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair) -> None:
     wait_until(lambda: first.calls() == 0, 5, "the call to end")
     command.wait_empty(first.settings["socket"], 5)
     # Back, and the other keeps the address: nobody's call is moved for order's sake.
+    log_so_far = len(first.log())
     command.leave(first.settings, False)
-    time.sleep(5)
+    wait_until(
+        lambda: "Entering BACKUP STATE" in first.log()[log_so_far:],
+        15,
+        "the first edge to be ready for the address",
+    )
+    # An edge that wants it back takes it after the time of four advertisements, whoever sends them.
+    _wait_advertised(network[0], "to2", second.address, 8)
     assert _holds(second.host) and not _holds(first.host)

@@ -39,6 +39,11 @@ class Grace:
 
     def begin_anew(self) -> None:
         """PostgreSQL did not answer."""
+        if self._since is not None:
+            log.warning(
+                "PostgreSQL does not answer: no call is given up for lost before it has for %.0f s",
+                self._seconds,
+            )
         self._since = None
 
 

@@ -172,13 +172,18 @@ async def test_leases_that_lapsed_while_postgres_was_away_cost_no_call(
         call_id=call_id, producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
     )
     await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
-    rows(
+    # Not lapsed before PostgreSQL is gone, or it would rightly be given up.
+    [(lapses,)] = rows(
         own_datastores,
-        "UPDATE session.call SET lease_until = now() + interval '1 s' WHERE call_id = %s RETURNING 1",
+        "UPDATE session.call SET lease_until = now() + interval '1 s' WHERE call_id = %s"
+        " RETURNING extract(epoch FROM lease_until)::float8",
         call_id,
     )
     own_datastores.postgres_server.kill()
-    await asyncio.sleep(1.5)
+    deadline = time.monotonic() + 15
+    while time.time() <= lapses or "no call is given up" not in service.log.read_text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
     own_datastores.postgres_server.start()
     own_datastores.wait_until_ready()
     lease = pb.LeaseRequest(lane="cpu-0", call_ids=[call_id], seconds=60)
