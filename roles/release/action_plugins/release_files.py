@@ -24,7 +24,8 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         wanted, sources = self._wanted(arguments)
         # The host needs to know what it should have, not all that there is.
-        arguments.update(files={}, wanted=wanted)
+        sizes = {name: os.path.getsize(sources[name]) for name in wanted}
+        arguments.update(files={}, wanted=wanted, sizes=sizes)
         result.update(self._execute_module("release_files", module_args=arguments, task_vars=task_vars))
         if result.get("failed") or arguments.get("state") == "absent" or not result["missing"]:
             return result
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
         result["diff"] = {"prepared": "".join(f"+ {arguments['dest']}/{name}\n" for name in missing)}
         if self._task.check_mode:
             return result
-        sizes = {name: os.path.getsize(sources[name]) for name in missing}
+        sizes = {name: sizes[name] for name in missing}
         done = 0
         for part in _parts(sizes):
             done += sum(sizes[name] for name in part)

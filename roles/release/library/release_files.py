@@ -17,6 +17,7 @@ description:
   - Compares the files below a folder with the SHA-256 the bundle's manifest names, copies those that differ,
     and puts each in its place only when it is, on the host, what was signed.
   - Interrupted, it goes on with what is not there yet.
+  - Refuses before the first copy where the disk has no room for what is missing.
 options:
   bundle:
     description: The bundle's folder on the control node.
@@ -44,8 +45,15 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  times:
+    description: How often the size of the files is needed in all, with what is made of them.
+    type: int
+    default: 1
   wanted:
     description: Set by the action plugin. Path at the host to SHA-256.
+    type: dict
+  sizes:
+    description: Set by the action plugin. Path at the host to its bytes.
     type: dict
   incoming:
     description: Set by the action plugin. Uploaded file or tar archive.
@@ -75,6 +83,8 @@ missing:
 
 
 _PART = ".incoming"
+# What has to be left when all is there: logs and records go on meanwhile.
+_LEFT_BYTES = 512 << 20
 
 
 def missing(dest, wanted):
@@ -84,6 +94,21 @@ def missing(dest, wanted):
 
 def _good(path, digest):
     return os.path.isfile(path) and not os.path.islink(path) and sha256(path) == digest
+
+
+def room(dest, sizes, times):
+    """What is wrong with the disk below `dest` for files of these sizes; nothing where they fit."""
+    place = os.path.abspath(dest)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    free = shutil.disk_usage(place).free
+    # One part at a time is there twice: as it was uploaded, and in its place.
+    needed = sum(sizes) * times + max(sizes, default=0) + _LEFT_BYTES
+    if not sizes or needed <= free:
+        return ""
+    return (
+        f"{dest} needs {needed >> 20} MB, and {free >> 20} MB are free there: make room, then run this again"
+    )
 
 
 def strangers(dest, wanted):
@@ -139,7 +164,9 @@ def main():
             "dest": {"type": "path", "required": True},
             "purge": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "times": {"type": "int", "default": 1},
             "wanted": {"type": "dict"},
+            "sizes": {"type": "dict"},
             "incoming": {"type": "path"},
             "single": {"type": "str"},
         },
@@ -161,12 +188,17 @@ def main():
                 msg=f"Damaged on the way to this host: {', '.join(bad)}. Run the playbook again."
             )
         module.exit_json(changed=True, missing=[])
+    lacking = missing(dest, wanted)
+    sizes = given["sizes"] or {}
+    fault = room(dest, [int(sizes[name]) for name in lacking if name in sizes], given["times"])
+    if fault:
+        module.fail_json(msg=fault)
     extra = strangers(dest, wanted) if given["purge"] else []
     if not module.check_mode:
         os.makedirs(dest, exist_ok=True)
         for name in extra:
             os.unlink(os.path.join(dest, name))
-    module.exit_json(changed=bool(extra), missing=missing(dest, wanted), removed=extra)
+    module.exit_json(changed=bool(extra), missing=lacking, removed=extra)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -76,6 +76,19 @@ def test_a_changed_file_is_missing_and_a_further_one_is_a_stranger(module: Modul
     wanted = {"a": _sha256("one"), "b": _sha256("two")}
     assert files.missing(tmp_path, wanted) == ["a"]
     assert files.strangers(tmp_path, wanted) == ["c"]
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_copied(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = module("release_files")
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 30))
+    dest = tmp_path / "not" / "there" / "yet"
+    assert files.room(dest, [1 << 30], 1) == ""
+    assert "needs 5632 MB, and 3072 MB are free" in files.room(dest, [1 << 30], 4)
+    # Nothing is missing: a full disk is no fault of this.
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert files.room(dest, [], 1) == ""
 
 
 # ---- release_current
