@@ -10,7 +10,7 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,28 @@ _KINDS: Mapping[str, type[settings.Concern]] = {
     "banking": settings.BankingSettings,
 }
 # What `systemctl show` is asked for of each unit.
-_PROPERTIES = ("Id", "ActiveState", "SubState", "Result", "NRestarts", "StatusText")
+_PROPERTIES = ("Id", "ActiveState", "SubState", "Result", "NRestarts", "StatusText", "UnitFileState")
+# What else a host of the site may run: other people's servers, and the site's own small ones.
+_COMPANIONS = (
+    "opensips.service",
+    "rtpengine-daemon.service",
+    "keepalived.service",
+    "postgresql@15-main.service",
+    "redis-server.service",
+    "nftables.service",
+    "chrony.service",
+    "rsyslog.service",
+    "prometheus.service",
+    "prometheus-alertmanager.service",
+    "prometheus-node-exporter.service",
+    "tellerline-sandbox-bank.service",
+    "tellerline-sip-trace.service",
+    "tellerline-rtpengine-metrics.service",
+    "tellerline-edge-certificates.path",
+    "tellerline-certificates.timer",
+    "tellerline-call-export.timer",
+    "tellerline-host-metrics.timer",
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,18 @@ def lanes(folder: Path = FOLDER) -> tuple[Unit, ...]:
 def states(wanted: tuple[Unit, ...]) -> dict[str, State]:
     """What systemd says of each unit, by its name; "unknown" where there is no systemd to ask."""
     names = [unit.name for unit in wanted]
+    found = _told_of(names)
+    return {name: found[name][0] if name in found else State() for name in names}
+
+
+def companions() -> dict[str, State]:
+    """What systemd says of everything else of the site that is to start with this host, by its unit."""
+    found = _told_of(_COMPANIONS)
+    return {name: state for name, (state, starts) in found.items() if starts.startswith("enabled")}
+
+
+def _told_of(names: Sequence[str]) -> dict[str, tuple[State, str]]:
+    """By unit its state, and whether it starts with the host, in systemd's word."""
     command = ("systemctl", "show", f"--property={','.join(_PROPERTIES)}", *names)
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
@@ -117,14 +150,15 @@ def states(wanted: tuple[Unit, ...]) -> dict[str, State]:
     for block in said.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" in values:
-            found[values["Id"]] = State(
+            state = State(
                 values.get("ActiveState", "unknown"),
                 values.get("SubState", ""),
                 values.get("Result", ""),
                 int(values.get("NRestarts") or 0),
                 values.get("StatusText", ""),
             )
-    return {name: found.get(name, State()) for name in names}
+            found[values["Id"]] = state, values.get("UnitFileState", "")
+    return found
 
 
 async def ask_lanes(wanted: tuple[Unit, ...]) -> dict[str, LaneAnswer]:

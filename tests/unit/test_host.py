@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -288,3 +289,43 @@ def test_doctor_says_which_lanes_do_not_serve(tmp_path: Path, lanes: dict[str, C
 )
 def test_doctor_judges_a_unit(state: host.State, level: str) -> None:
     assert doctor_host.check_unit("tellerline-session.service", state).level == level
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A systemd that has OpenSIPS failed, PostgreSQL up, a Redis nobody wants, and none of the others."""
+    told = {
+        "opensips.service": ("failed", "enabled"),
+        "postgresql@15-main.service": ("active", "enabled-runtime"),
+        "redis-server.service": ("inactive", "disabled"),
+    }
+    blocks = [
+        f"Id={unit}\nActiveState={state}\nUnitFileState={starts}" for unit, (state, starts) in told.items()
+    ]
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncat <<'END'\n" + "\n\n".join(blocks) + "\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_servers_of_others_are_looked_at_where_they_start_with_the_host(
+    tmp_path: Path, lanes: dict[str, Connector], systemctl: None
+) -> None:
+    assert set(host.companions()) == {"opensips.service", "postgresql@15-main.service"}
+    shown = status.look(tmp_path)
+    assert "opensips.service is failed: journalctl -u opensips.service" in shown.faults
+    assert not [fault for fault in shown.faults if "postgresql" in fault or "redis" in fault]
+    found = {one.check: one for one in doctor_host.check(tmp_path, pki=tmp_path)}
+    assert found["opensips.service"].level == "bad"
+    assert found["postgresql@15-main.service"].level == "good"
+
+
+@pytest.mark.parametrize(("said", "level"), [("yes", "good"), ("no", "advice"), ("", "advice")])
+def test_doctor_judges_the_clock(said: str, level: str) -> None:
+    assert doctor_host.check_clock(said).level == level
+
+
+def test_doctor_advises_against_swap() -> None:
+    assert doctor_host.check_swap(0).level == "good"
+    assert doctor_host.check_swap(1 << 30).level == "advice"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+import psutil
 
 from tellerline import host
 from tellerline.cli import certificates
@@ -30,10 +33,12 @@ def check(folder: Path, pki: Path = certificates.FOLDER) -> Iterator[Finding]:
     for unit in units:
         if unit.daemon == "engine" and unit.chosen is not None:
             yield from check_models(unit.chosen)
-    for name, state in host.states(units).items():
+    for name, state in (host.states(units) | host.companions()).items():
         yield check_unit(name, state)
     yield from _check_lanes(tuple(unit for unit in units if unit.daemon == "connector"))
     yield from check_certificates(pki)
+    yield check_clock(_synchronised())
+    yield check_swap(psutil.swap_memory().total)
     yield _check_disk(_STATE if _STATE.is_dir() else folder)
 
 
@@ -100,6 +105,29 @@ def _check_lanes(connectors: tuple[Unit, ...]) -> Iterator[Finding]:
             yield judged(
                 f"lane {lane}", f"{reply.reason or 'ready'}, {calls}", reply.state == "ready", remedy
             )
+
+
+def check_clock(synchronised: str) -> Finding:
+    """Whether somebody keeps the clock: records, audit and certificates are only as good as it."""
+    if synchronised not in ("yes", "no"):
+        return Finding("clock", "advice", "systemd does not tell", "in a container, look at its host's clock")
+    found = "synchronised" if synchronised == "yes" else "not synchronised"
+    remedy = "chronyc sources; set tellerline_ntp_servers to the bank's clocks (a container's is its host's)"
+    return judged("clock", found, synchronised == "yes", remedy, otherwise="advice")
+
+
+def check_swap(total_bytes: int) -> Finding:
+    """Whether memory of servers that hold what callers say may be written to disk."""
+    remedy = "swapoff -a and /etc/fstab, or encrypt it: PostgreSQL's and Redis' memory may go there"
+    return judged("swap", f"{total_bytes >> 20} MB", not total_bytes, remedy, otherwise="advice")
+
+
+def _synchronised() -> str:
+    command = ("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 def _check_disk(folder: Path) -> Finding:

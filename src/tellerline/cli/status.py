@@ -63,13 +63,21 @@ def look(folder: Path = host.FOLDER) -> Shown:
             _add_lane(shown, unit.instance, answers[unit.instance])
         else:
             _add_figures(shown, unit)
+    for name, state in host.companions().items():
+        _add_state(shown, name, state)
     return shown
 
 
 def _add_unit(shown: Shown, unit: Unit, state: State) -> None:
+    _add_state(shown, unit.name, state)
+    if unit.fault and "Permission denied" not in unit.fault:
+        shown.faults.append(unit.fault)
+
+
+def _add_state(shown: Shown, name: str, state: State) -> None:
     shown.units.append(
         {
-            "unit": unit.name,
+            "unit": name,
             "state": state.active,
             "restarts": state.restarts,
             "says": state.status,
@@ -77,9 +85,7 @@ def _add_unit(shown: Shown, unit: Unit, state: State) -> None:
     )
     if state.active not in ("active", "unknown"):
         why = f" ({state.result})" if state.result not in ("", "success") else ""
-        shown.faults.append(f"{unit.name} is {state.active}{why}: journalctl -u {unit.name}")
-    if unit.fault and "Permission denied" not in unit.fault:
-        shown.faults.append(unit.fault)
+        shown.faults.append(f"{name} is {state.active}{why}: journalctl -u {name}")
 
 
 def _add_lane(shown: Shown, lane: str, answer: LaneAnswer) -> None:
