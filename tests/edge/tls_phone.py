@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import select
 import socket
 import ssl
 import threading
@@ -94,7 +95,9 @@ class TlsCaller(Caller):
         except BaseException:
             self._close_sockets()
             raise
-        self._tls.settimeout(None)
+        # Two threads at once in one TLS session lose records (CPython before 3.13): none waits in it.
+        self._tls.setblocking(False)
+        self._turn = threading.Lock()
         self.cipher = self._tls.version()
         self.peer = self._tls.getpeercert(binary_form=True)
         self._srtp = srtp
@@ -137,7 +140,14 @@ class TlsCaller(Caller):
         return text.encode()
 
     def send(self, data: bytes) -> None:
-        self._tls.sendall(data)
+        while data:
+            with self._turn:
+                try:
+                    data = data[self._tls.send(data) :]
+                    continue
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+            select.select([], [self._tls], [], 1)
 
     def sdp(self, formats=(0, 101), extra: str = "", port: int = 0) -> str:  # type: ignore[no-untyped-def]
         body = super().sdp(formats, extra, port)
@@ -177,8 +187,12 @@ class TlsCaller(Caller):
                 self._incoming.send(held[:size])
                 held = held[size:]
                 continue
+            select.select([self._tls], [], [])
             try:
-                data = self._tls.recv(65536)
+                with self._turn:
+                    data = self._tls.recv(65536)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                continue
             except OSError:
                 return
             if not data:
