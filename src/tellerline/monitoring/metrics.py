@@ -116,7 +116,9 @@ SESSION_APPEND_SECONDS = Histogram(
     "tellerline_session_append_seconds", "Time to make one request's records durable.", buckets=_STAGE_BUCKETS
 )
 SESSION_UNAVAILABLE = Counter(
-    "tellerline_session_unavailable_total", "Requests refused since PostgreSQL was away.", ["rpc"]
+    "tellerline_session_unavailable_total",
+    "Requests refused, and rounds of upkeep missed, since PostgreSQL was away.",
+    ["rpc"],
 )
 SESSION_ORPHANS = Counter("tellerline_session_orphans_total", "Calls closed as lost: no lease named them.")
 SESSION_OUTBOX_LAG_SECONDS = Gauge(

@@ -62,6 +62,8 @@ class Upkeep:
             try:
                 await self._round()
             except TruthAway:
+                # At night nobody calls, and still it has to be noticed before somebody does.
+                metrics.SESSION_UNAVAILABLE.labels(rpc="upkeep").inc()
                 self._grace.begin_anew()
             await asyncio.sleep(_ROUND_SECONDS)
 
