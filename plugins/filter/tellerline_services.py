@@ -71,6 +71,8 @@ def _alarms(site: Mapping[str, Any]) -> Iterator[str]:
         yield f"alertmanager_smtp_smarthost {relay!r}: give host and port, mail.bank.example:587"
     if relay and not site.get("alertmanager_smtp_from"):
         yield "alertmanager_smtp_smarthost is set without alertmanager_smtp_from, whom mails come from"
+    if relay and bool(site.get("alertmanager_smtp_user")) != bool(site.get("alertmanager_smtp_password")):
+        yield "alertmanager_smtp_user and alertmanager_smtp_password are given together, or neither"
     if relay and not (site.get("alertmanager_mail_critical") or site.get("alertmanager_mail_warning")):
         yield "alertmanager_smtp_smarthost is set, but nobody is in alertmanager_mail_critical or _warning"
     for name in ("alertmanager_webhook_url", "alertmanager_watchdog_url"):

@@ -96,3 +96,15 @@ def test_prometheus_and_alertmanager_take_what_they_are_given(
     both = {"webhook_configs", "email_configs"} if given else set()
     assert told["critical"] == both
     assert told["warning"] == ({"webhook_configs"} if given else set())
+
+
+def test_the_password_of_the_mail_relay_is_in_no_file_but_a_credential(
+    ansible_playbook: Run, tmp_path: Path
+) -> None:
+    done = ansible_playbook(PLAYBOOK, "example-bank", rendered=str(tmp_path / "out"), **EVERYTHING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    told = yaml.safe_load(written["alertmanager.yml"])["global"]
+    assert told["smtp_auth_username"] == "tellerline"
+    assert told["smtp_auth_password_file"].startswith("/run/credentials/prometheus-alertmanager.service/")
+    assert not [name for name, text in written.items() if "word with" in text]
