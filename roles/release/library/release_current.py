@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import shutil
@@ -35,9 +36,17 @@ options:
     type: bool
     default: false
   prune:
-    description: Remove releases that are neither current nor previous.
+    description: Remove releases that are neither current nor previous, and models that neither of them names.
     type: bool
     default: false
+  store:
+    description: Folder of the models, C(NAME/VERSION/FILE); without it, models are left alone.
+    type: path
+  models:
+    description: Paths of the models' files that I(version) is run with, below I(store); kept with the release.
+    type: list
+    elements: str
+    default: []
 author: Tellerline
 """
 
@@ -57,14 +66,15 @@ previous:
   returned: success
   type: str
 pruned:
-  description: Releases that were removed.
+  description: Releases and models that were removed.
   returned: success
   type: list
   elements: str
 """
 
-# In the release's folder: its settings when it was left.
+# In the release's folder: its settings when it was left, and the models it is run with.
 _SETTINGS = "settings.tar"
+_MODELS = "models.list"
 
 
 def version_of(root, name):
@@ -136,6 +146,48 @@ def superfluous(root, keep):
     return found
 
 
+def name_models(root, version, files):
+    """Keeps with a release which models it is run with; says whether that is news."""
+    path = os.path.join(root, "releases", version, _MODELS)
+    text = "".join(f"{name}\n" for name in sorted(_versions(files)))
+    if _read(path) == text:
+        return False
+    with open(path + ".new", "w", encoding="utf-8") as named:
+        named.write(text)
+    os.rename(path + ".new", path)
+    return True
+
+
+def _versions(files):
+    parts = (name.split("/") for name in files)
+    return {"/".join(part[:2]) for part in parts if len(part) > 2}
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as content:
+            return content.read()
+    except FileNotFoundError:
+        return None
+
+
+def unnamed_models(root, versions, store):
+    """`NAME/VERSION` of the models in `store` that none of these releases is run with.
+
+    None at all while one of them has not said which it needs.
+    """
+    lists = [_read(os.path.join(root, "releases", version, _MODELS)) for version in sorted(versions)]
+    if None in lists:
+        return []
+    named = {name for text in lists for name in text.splitlines()}
+    there = (
+        os.path.relpath(path, store)
+        for path in glob.glob(os.path.join(store, "*", "*"))
+        if os.path.isdir(path)
+    )
+    return sorted(set(there) - named)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -144,6 +196,8 @@ def main():
             "settings": {"type": "list", "elements": "str", "default": []},
             "restore": {"type": "bool", "default": False},
             "prune": {"type": "bool", "default": False},
+            "store": {"type": "path"},
+            "models": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -160,11 +214,23 @@ def main():
         elif settings and current:
             keep(root, current, settings)
         flip(root, version)
-    kept = {version or current, version_of(root, "current"), version_of(root, "previous")}
-    pruned = superfluous(root, kept) if module.params["prune"] else []
+    kept = {version or current, version_of(root, "current"), version_of(root, "previous")} - {""}
+    store = module.params["store"]
+    if store and version and not module.check_mode:
+        changed = name_models(root, version, module.params["models"]) or changed
+    pruned, models = [], []
+    if module.params["prune"]:
+        pruned = superfluous(root, kept)
+        models = unnamed_models(root, kept, store) if store else []
     if not module.check_mode:
         for name in pruned:
             shutil.rmtree(os.path.join(root, name))
+        for name in models:
+            shutil.rmtree(os.path.join(store, name))
+            with contextlib.suppress(OSError):
+                # Another version of it is there.
+                os.rmdir(os.path.dirname(os.path.join(store, name)))
+    pruned += models
     module.exit_json(
         changed=changed or bool(pruned),
         current=version if changed else current,

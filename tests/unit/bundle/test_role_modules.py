@@ -153,6 +153,19 @@ def test_a_release_gets_the_settings_back_it_was_left_with(module: Module, root:
     assert sorted(path.name for path in settings.iterdir()) == ["engine.yml", "vault.key"]
 
 
+def test_models_go_when_neither_release_names_them(module: Module, root: Path) -> None:
+    current, store = module("release_current"), root / "models"
+    for model in ("whisper/1", "whisper/2", "voice/1", "router/1"):
+        (store / model).mkdir(parents=True)
+    (store / "manifest.yml").write_text("")
+    assert current.name_models(root, "2.0", ["whisper/2/model.bin", "voice/1/a/voice.onnx", "manifest.yml"])
+    assert current.unnamed_models(root, {"1.1", "2.0"}, store) == [], "1.1 has not said what it needs"
+    assert current.name_models(root, "1.1", ["whisper/1/model.bin"])
+    assert not current.name_models(root, "1.1", ["whisper/1/model.bin"])
+    assert current.unnamed_models(root, {"1.1", "2.0"}, store) == ["router/1"]
+    assert current.unnamed_models(root, {"2.0"}, store) == ["router/1", "whisper/1"]
+
+
 # ---- release_install
 
 
