@@ -43,7 +43,7 @@ options:
     description: Folder of the models, C(NAME/VERSION/FILE); without it, models are left alone.
     type: path
   models:
-    description: Paths of the models' files that I(version) is run with, below I(store); kept with the release.
+    description: Files below I(store) that I(version) is run with; kept with the release.
     type: list
     elements: str
     default: []
@@ -180,12 +180,8 @@ def unnamed_models(root, versions, store):
     if None in lists:
         return []
     named = {name for text in lists for name in text.splitlines()}
-    there = (
-        os.path.relpath(path, store)
-        for path in glob.glob(os.path.join(store, "*", "*"))
-        if os.path.isdir(path)
-    )
-    return sorted(set(there) - named)
+    folders = glob.glob(os.path.join(store, "*", "*", ""))
+    return sorted({os.path.relpath(folder, store) for folder in folders} - named)
 
 
 def main():
