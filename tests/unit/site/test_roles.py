@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,17 @@ def test_what_is_included_runs_whatever_tag_chose_it(role: Path) -> None:
                     included = task[name]
                     assert isinstance(included, dict), f"{path}: {task['name']}"
                     assert included.get("apply") == {"tags": ["always"]}, f"{path}: {task['name']}"
+
+
+def test_what_is_written_is_in_the_same_order_every_time() -> None:
+    """Ansible makes sets of both sides of these: in another order each run, and files would change."""
+    places = (
+        "roles/*/templates/**/*.j2",
+        "roles/*/defaults/*.yml",
+        "roles/*/vars/*.yml",
+        "inventory/**/*.yml",
+    )
+    for path in (path for place in places for path in ROOT.glob(place)):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if re.search(r"\|\s*(difference|symmetric_difference|intersect|union)\b", line):
+                assert "length" in line, f"{path}: {line.strip()}: reject('in', …) keeps the order"
