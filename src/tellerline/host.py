@@ -54,6 +54,7 @@ _COMPANIONS = (
     "tellerline-edge-certificates.path",
     "tellerline-certificates.timer",
     "tellerline-call-export.timer",
+    "tellerline-audit.timer",
     "tellerline-host-metrics.timer",
 )
 

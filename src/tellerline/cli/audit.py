@@ -38,9 +38,23 @@ def audit() -> None:
     help="Another folder of kept heads: banking's, or copies on other hosts. Any number of times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def verify(config: Path, folders: tuple[Path, ...], as_json: bool) -> None:
-    """Find edits, deletions, reorderings and a cut tail. Exits with 1 where there are any."""
+@click.option(
+    "--password", type=click.Path(path_type=Path), help="File, instead of the one the settings name."
+)
+@click.option("--key", type=click.Path(path_type=Path), help="File, instead of the one the settings name.")
+def verify(
+    config: Path, folders: tuple[Path, ...], as_json: bool, password: Path | None, key: Path | None
+) -> None:
+    """Find edits, deletions, reorderings and a cut tail.
+
+    Exits with 1 where there are any, with 2 where the chain cannot be read.
+    """
     loaded = settings.load(settings.SessionSettings, config)
+    if password is not None:
+        database = loaded.database.model_copy(update={"password": password})
+        loaded = loaded.model_copy(update={"database": database})
+    if key is not None:
+        loaded = loaded.model_copy(update={"audit_key": key})
     try:
         report = asyncio.run(_verify(loaded, folders))
     except psycopg.OperationalError as error:

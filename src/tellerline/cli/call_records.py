@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from tellerline import settings
+from tellerline import audit, settings
 from tellerline.cli.calls import calls as show
 from tellerline.errors import ExportError
 from tellerline.session import export as exporting
@@ -62,6 +62,12 @@ calls.add_command(show, "show")
 @click.option(
     "--password", type=click.Path(path_type=Path), help="File, instead of the one the settings name."
 )
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    envvar="TELLERLINE_EXPORT_AUDIT",
+    help="File with the audit's key, instead of the one the settings name.",
+)
 def export(
     config: Path,
     folder: Path,
@@ -70,15 +76,18 @@ def export(
     callers: exporting.Callers,
     keep_days: int | None,
     password: Path | None,
+    key: Path | None,
 ) -> None:
-    """Write call records as CSV, one file a day: no words of a call are in them."""
-    database = settings.load(settings.SessionSettings, config).database
+    """Write call records as CSV, one file a day: no words of a call are in them. Audited first."""
+    loaded = settings.load(settings.SessionSettings, config)
+    database = loaded.database
     if password is not None:
         database = database.model_copy(update={"password": password})
     today = datetime.now(UTC).date()
     wanted: list[date] = [one.date() for one in chosen] or exporting.due(today, days)
+    chain = audit.Chain(audit.read_key(key or loaded.audit_key), "session")
     try:
-        written = asyncio.run(exporting.write(database, folder, wanted, callers))
+        written = asyncio.run(exporting.write(database, folder, wanted, callers, chain))
     except psycopg.Error as error:
         raise ExportError(f"the database said {type(error).__name__}; run it again") from error
     except OSError as error:

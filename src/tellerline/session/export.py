@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import psycopg
 
+from tellerline import audit
 from tellerline.database import postgres, queries
 from tellerline.settings import DatabaseSettings
 
@@ -29,16 +31,18 @@ _MASKABLE_DIGITS = 6
 
 
 async def write(
-    database: DatabaseSettings, folder: Path, days: Sequence[date], callers: Callers
+    database: DatabaseSettings, folder: Path, days: Sequence[date], callers: Callers, chain: audit.Chain
 ) -> dict[Path, int]:
     """Writes the file of each day into `folder`; returns how many calls are in each.
 
-    A day is written again as a whole, since records of a lane that was cut off come late. Raises
-    psycopg.Error when the database cannot be asked, and leaves what was there.
+    Who exports what is in the audit first; where that cannot be written, nothing is. A day is written again
+    as a whole, since records of a lane that was cut off come late. Raises psycopg.Error when the database
+    cannot be asked, and leaves what was there.
     """
     written = {}
     parameters = postgres.parameters(database)
     async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as connection:
+        await _tell(connection, chain, days, callers)
         for day in days:
             start = datetime(day.year, day.month, day.day, tzinfo=UTC)
             cursor = await connection.execute(SQL["calls_of_day"], {"day": start})
@@ -48,6 +52,20 @@ async def write(
             _write_whole(path, _csv(names, rows, callers))
             written[path] = len(rows)
     return written
+
+
+async def _tell(
+    connection: psycopg.AsyncConnection[Any], chain: audit.Chain, days: Sequence[date], callers: Callers
+) -> None:
+    detail: dict[str, audit.Scalar] = {
+        "first_day": min(days).isoformat(),
+        "last_day": max(days).isoformat(),
+        "days": len(set(days)),
+        "callers": callers,
+        "operator": getpass.getuser(),
+    }
+    async with connection.transaction(), connection.cursor() as cursor:
+        await chain.append(cursor, audit.Entry("calls_exported", detail=detail))
 
 
 def due(today: date, days: int) -> list[date]:

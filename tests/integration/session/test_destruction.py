@@ -256,6 +256,11 @@ async def test_the_daemon_keeps_heads_and_verify_finds_what_an_administrator_did
     verify = ("audit", "verify", "--config", str(service.config))
     good = await asyncio.to_thread(tellerline, *verify)
     assert good.returncode == 0, good.stdout + good.stderr
+    # The nightly unit has its own copies of key and password; a key that is not there is no tampering.
+    without = await asyncio.to_thread(tellerline, *verify, "--key", "/none")
+    assert without.returncode == 2, without.stderr
+    files = ("--key", str(service.settings.audit_key), "--password", str(service.settings.database.password))
+    assert (await asyncio.to_thread(tellerline, *verify, *files)).returncode == 0
 
     with psycopg.connect(**postgres.parameters(fresh.superuser())) as connection:
         connection.execute("DELETE FROM audit.entry WHERE position = (SELECT max(position) FROM audit.entry)")

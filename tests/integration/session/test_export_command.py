@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
+import getpass
 import io
 import time
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from records import rows as of_database
 
 from tellerline import embedded
 from tellerline.cli.main import cli
@@ -57,16 +60,29 @@ async def test_yesterdays_call_is_a_row_without_its_words(
     assert "Card posted." not in path.read_text()
     assert done.output.count("calls in") == 3
 
+    # The nightly unit has its own copies of both files.
+    copied = tmp_path / "audit.key"
+    copied.write_bytes(service.settings.audit_key.read_bytes())
+    await export(*chosen, "--key", str(copied))
+    entries = of_database(fresh, "SELECT detail::json FROM audit.entry WHERE action = 'calls_exported'")
+    (first, second) = (detail for (detail,) in entries)
+    assert (first["callers"], first["last_day"], first["days"]) == ("full", yesterday.isoformat(), 3)
+    assert (second["callers"], second["operator"]) == ("masked", getpass.getuser())
+    # Nothing leaves that nobody could tell of.
+    path.unlink()
+    assert (await export(*chosen, "--key", str(tmp_path / "none"))).exit_code != 0
+    assert not path.exists()
     await export(*chosen)
     assert rows(path)[0]["caller"] == "***78"
     assert path.stat().st_mode & 0o777 == 0o640
 
 
 async def test_a_database_that_is_away_leaves_the_files(tmp_path: Path) -> None:
-    config = tmp_path / "session.yml"
+    config, key = tmp_path / "session.yml", tmp_path / "audit.key"
+    key.write_bytes(base64.b64encode(bytes(32)))
     config.write_text(
         "database: {dsn: host=127.0.0.1 port=1 dbname=x}\n"
-        "redis: {url: 'redis://127.0.0.1:1/0'}\naudit_key: /none\n"
+        f"redis: {{url: 'redis://127.0.0.1:1/0'}}\naudit_key: {key}\n"
     )
     kept = tmp_path / "calls-2026-01-01.csv"
     kept.write_text("kept")

@@ -233,6 +233,11 @@ CASES = {
         "2h",
         {'tellerline_certificate_not_after_unix_seconds{host="gpu1",file="session.pem"}': "2592000x600"},
     ),
+    "somebody touched the audit": Case(
+        "5m",
+        {'node_systemd_unit_state{host="data1",name="tellerline-audit.service",state="failed"}': "0x3 1x100"},
+        {"AuditNotVerified": 1, "UnitFailed": 1},
+    ),
     "a task is overdue": Case(
         "2h",
         {
