@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -65,8 +66,7 @@ calls.add_command(show, "show")
 @click.option(
     "--key",
     type=click.Path(path_type=Path),
-    envvar="TELLERLINE_EXPORT_AUDIT",
-    help="File with the audit's key, instead of the one the settings name.",
+    help="File with the audit's key, instead of the unit's own (audit_key) or the one the settings name.",
 )
 def export(
     config: Path,
@@ -85,7 +85,7 @@ def export(
         database = database.model_copy(update={"password": password})
     today = datetime.now(UTC).date()
     wanted: list[date] = [one.date() for one in chosen] or exporting.due(today, days)
-    chain = audit.Chain(audit.read_key(key or loaded.audit_key), "session")
+    chain = audit.Chain(audit.read_key(key or _of_unit("audit_key") or loaded.audit_key), "session")
     try:
         written = asyncio.run(exporting.write(database, folder, wanted, callers, chain))
     except psycopg.Error as error:
@@ -96,3 +96,9 @@ def export(
         click.echo(f"{count:8} calls in {path}")
     for path in exporting.prune(folder, today, keep_days) if keep_days else ():
         click.echo(f"removed {path}")
+
+
+def _of_unit(name: str) -> Path | None:
+    """The credential systemd gave the unit we run in: the settings name those of the daemon's."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) / name if folder and (Path(folder) / name).exists() else None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 from records import rows as of_database
 
@@ -31,7 +32,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 async def test_yesterdays_call_is_a_row_without_its_words(
-    start_service: Any, connect: Any, fresh: embedded.Fresh, tmp_path: Path
+    start_service: Any,
+    connect: Any,
+    fresh: embedded.Fresh,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     service = start_service(fresh)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
@@ -60,10 +65,11 @@ async def test_yesterdays_call_is_a_row_without_its_words(
     assert "Card posted." not in path.read_text()
     assert done.output.count("calls in") == 3
 
-    # The nightly unit has its own copies of both files.
-    copied = tmp_path / "audit.key"
-    copied.write_bytes(service.settings.audit_key.read_bytes())
-    await export(*chosen, "--key", str(copied))
+    # The nightly unit has a copy of its own; the daemon's is not for it.
+    (tmp_path / "audit_key").write_bytes(service.settings.audit_key.read_bytes())
+    service.settings.audit_key.rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    await export(*chosen)
     entries = of_database(fresh, "SELECT detail::json FROM audit.entry WHERE action = 'calls_exported'")
     (first, second) = (detail for (detail,) in entries)
     assert (first["callers"], first["last_day"], first["days"]) == ("full", yesterday.isoformat(), 3)
