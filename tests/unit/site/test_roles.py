@@ -61,3 +61,16 @@ def test_what_is_written_is_in_the_same_order_every_time() -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             if re.search(r"\|\s*(difference|symmetric_difference|intersect|union)\b", line):
                 assert "length" in line, f"{path}: {line.strip()}: reject('in', …) keeps the order"
+
+
+def test_whoever_stops_a_gpu_waits_for_its_calls() -> None:
+    """`systemctl stop` of a target alone returns at once, while its lanes go on draining."""
+    for path in sorted(ROOT.glob("roles/*/tasks/*.yml")):
+        for task in tasks(loaded(path)):
+            asked = task.get("ansible.builtin.systemd_service") or {}
+            assert not ("gpu@" in str(asked.get("name")) and asked.get("state") == "stopped"), path
+            command = task.get("ansible.builtin.command")
+            argv = list(command.get("argv") or ()) if isinstance(command, dict) else []
+            if argv[:2] == ["systemctl", "stop"] and any("gpu@" in word for word in argv):
+                for daemon in ("connector", "pipeline", "engine"):
+                    assert any(f"tellerline-{daemon}@" in word for word in argv), f"{path}: {task['name']}"
