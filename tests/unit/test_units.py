@@ -153,6 +153,17 @@ def test_device_nodes_are_made_for_as_many_gpus_as_a_host_may_have() -> None:
     assert "seq 0 15" in made
 
 
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "tellerline-gpu-nodes.service"])
+def test_a_leak_stays_in_its_own_unit(name: str) -> None:
+    limited = unit(name)
+    if name == "tellerline-engine@.service":
+        # By the host's memory, which the unit cannot know.
+        limited = parsed(rendered("memory.conf.j2", engine_memory_max="70%"))
+    assert len(limited["Service"]["MemoryMax"]) == 1
+    # The kernel would take others first, whose calls are well.
+    assert unit(name)["Service"].get("OOMPolicy", ["stop"]) == ["stop"]
+
+
 # ---- starting, watching, stopping
 
 
