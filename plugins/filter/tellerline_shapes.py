@@ -20,6 +20,7 @@ _DEFAULTS = "inventory/group_vars/all"
 _LIKE = {"tellerline_trunks": "opensips_trunks", "tellerline_further_flows": "nftables_further_flows"}
 # Of those whose default is worked out, or says too little.
 _KINDS: dict[str, dict[str, Any]] = {
+    "tellerline_recording": {"type": "truth"},
     "tellerline_address": {"type": "str"},
     "tellerline_trunk_address": {"type": "str"},
     "tellerline_bundle": {"type": "str"},
@@ -149,9 +150,16 @@ def _read(top: Path) -> dict[str, dict[str, Any] | None]:
         known |= dict.fromkeys(_load(role.parent.parent / "vars" / "main.yml"))
     for file in sorted((top / _DEFAULTS).glob("*.yml")):
         for name, default in _load(file).items():
-            given = known.get(_LIKE.get(name, name)) or _KINDS.get(name) or _kind_of(default)
+            given = _strict(known.get(_LIKE.get(name, name))) or _KINDS.get(name) or _kind_of(default)
             known[name] = None if given is None else {**given, "derived": _is_template(default)}
     return known
+
+
+def _strict(option: Any) -> Any:
+    """The option with truths where words would do: templates take a quoted "no" for a yes."""
+    if isinstance(option, Mapping):
+        return {key: _strict(each) for key, each in option.items()}
+    return "truth" if option == "bool" else option
 
 
 def _kind_of(default: Any) -> dict[str, Any] | None:
@@ -183,6 +191,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "path": _is_word,
     "raw": lambda value: value is not None,
     "bool": lambda value: str(value).lower() in _WORDS,
+    # A word would be taken for a yes by the templates, "no" too.
+    "truth": lambda value: isinstance(value, bool),
     "int": lambda value: not isinstance(value, bool) and bool(re.fullmatch(r"-?\d+", str(value))),
     "float": lambda value: not isinstance(value, bool) and bool(re.fullmatch(r"-?\d+(\.\d+)?", str(value))),
     "list": lambda value: isinstance(value, list),
@@ -193,6 +203,7 @@ _CALLED = {
     "path": "a path",
     "raw": "a value",
     "bool": "true or false",
+    "truth": "true or false, without quotes",
     "int": "a whole number",
     "float": "a number",
     "list": "a list",

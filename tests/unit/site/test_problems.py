@@ -142,6 +142,12 @@ def test_a_good_site_has_no_problems(checked: Checked) -> None:
         ("opensips_announcement", "/nowhere.wav", "no file /nowhere.wav"),
         ("tellerline_language", ["en"], "one word"),
         ("tellerline_recording", "perhaps", "true or false"),
+        ("tellerline_recording", "no", "without quotes"),
+        (
+            "tellerline_trunks",
+            [{"name": "c", "addresses": ["192.0.2.1"], "calls": 4, "tls": "no"}],
+            "without quotes",
+        ),
         ("tellerline_calls_days", "long", "a whole number"),
         ("tellerline_calls_days", 0, "one day or more"),
         ("tellerline_trunks", None, "give a list"),
