@@ -329,3 +329,15 @@ def test_doctor_judges_the_clock(said: str, level: str) -> None:
 def test_doctor_advises_against_swap() -> None:
     assert doctor_host.check_swap(0).level == "good"
     assert doctor_host.check_swap(1 << 30).level == "advice"
+
+
+def test_errors_that_may_not_be_seen_are_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status._unread(tmp_path / "none") == []
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "system.journal").touch()
+    assert status._unread(tmp_path) == []
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    [said] = status._unread(tmp_path)
+    assert "systemd-journal" in said

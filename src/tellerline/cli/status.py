@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from tellerline import host
 from tellerline.host import LaneAnswer, State, Unit
 
 _ERRORS = 5
+_JOURNAL = Path("/var/log/journal")
 _GPU_FIELDS = ("index", "name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu")
 _BREAKERS = {"pipeline": "tellerline_pipeline_provider_breaker", "banking": "tellerline_banking_breaker"}
 
@@ -152,7 +154,16 @@ def _errors(names: Sequence[str]) -> list[str]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return answer.stdout.splitlines()
+    # Whoever may not read it is told of no errors either, by an empty answer.
+    return answer.stdout.splitlines() or _unread(_JOURNAL)
+
+
+def _unread(journal: Path) -> list[str]:
+    """Why there are no errors to be seen, where that is only because they may not be seen."""
+    files = list(journal.glob("*/system.journal")) if journal.is_dir() else []
+    if not files or any(os.access(file, os.R_OK) for file in files):
+        return []
+    return ["the journal may not be read: be root, or a member of the group systemd-journal"]
 
 
 def lines(shown: Shown) -> Iterator[str]:
