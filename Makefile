@@ -105,7 +105,7 @@ endef
 .PHONY: clean
 clean: ## remove everything made here but the models
 	rm -rf $(VENV) $(ANSIBLE) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
-	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/debian var/prometheus var/machine*
+	rm -rf var/run var/log var/spool var/phrases var/calls var/lock var/debian var/prometheus var/rsyslog var/machine*
 
 # ---- set-up, step by step; each step leaves a stamp and is done once
 
