@@ -86,6 +86,36 @@ def test_the_language_model_of_a_cluster_is_given_with_its_key(ansible_playbook:
     assert providers.openai.key == Path("/run/credentials/tellerline-pipeline@cpu-0.service/openai_key")
 
 
+def test_databases_of_the_banks_own_reach_session_and_banking(ansible_playbook: Run, tmp_path: Path) -> None:
+    authority = tmp_path / "bank.pem"
+    authority.touch()
+    done = ansible_playbook(
+        HERE / "render_data.yml",
+        "example-bank",
+        rendered=str(tmp_path / "hosts"),
+        tellerline_database_dsn_hosts=["db1.bank.example", "db2.bank.example"],
+        tellerline_database_options="port=6432",
+        tellerline_database_authority=str(authority),
+        tellerline_redis_sentinels=["10.20.0.21:26379", "10.20.0.22:26379"],
+        tellerline_redis_sentinel_name="tellerline",
+        tellerline_bank_url="https://core.bank.example/tellerline/v1",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "hosts" / "data1"
+    session = settings.load(settings.SessionSettings, folder / "session.yml")
+    banking = settings.load(settings.BankingSettings, folder / "banking.yml")
+    for role, chosen in (("session", session), ("banking", banking)):
+        words = dict(word.split("=", 1) for word in chosen.database.dsn.split())
+        assert words["host"] == "db1.bank.example,db2.bank.example"
+        assert words["port"] == "6432"
+        assert words["user"] == f"tellerline_{role}"
+        assert words["target_session_attrs"] == "read-write"
+        assert words["sslmode"] == "verify-full"
+        assert words["sslrootcert"] == "/etc/tellerline/pki/database-authority.pem"
+        assert chosen.redis.sentinels == ("10.20.0.21:26379", "10.20.0.22:26379")
+        assert chosen.redis.sentinel_name == "tellerline"
+
+
 @pytest.mark.parametrize("site", ["single-server", "example-bank"])
 def test_a_backup_tells_a_database_of_the_banks_own(ansible_playbook: Run, site: str) -> None:
     here = ansible_playbook(HERE / "backup_preflight.yml", site)
