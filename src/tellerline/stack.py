@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,17 @@ from tellerline.stack_daemons import Daemons
 from tellerline.stack_state import HOME, Lane, State, is_running, life, state_file
 from tellerline.supervisor import Supervisor
 
+_STARTER = Path("models", "starter.yml")
+
+
+def starter_manifest(checkout: Path, venv: Path) -> Path:
+    """The manifest of the starter models: the checkout's, or a release's, which lies beside its venv."""
+    beside = venv.parent / _STARTER
+    return beside if not (checkout / _STARTER).exists() and beside.exists() else checkout / _STARTER
+
+
 _ROOT = Path(__file__).resolve().parents[2]
-MANIFEST = _ROOT / "models" / "starter.yml"
+MANIFEST = starter_manifest(_ROOT, Path(sys.prefix))
 # User part of the URI dialled → the language it is answered in, where there is a bank.
 NUMBERS: Mapping[str, Literal["en", "tr"]] = {"turkce": "tr"}
 # Hears what whisper-tiny-en does not, where it is in the store.

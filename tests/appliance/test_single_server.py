@@ -85,7 +85,7 @@ def test_what_goes_to_support_helps_and_tells_no_secret(
 ) -> None:
     path = teller1.ssh("tellerline-support --since '1 day ago' --sip").stdout.strip()
     told = teller1.ssh(f"tar --list --file {path}").stdout
-    for name in ("status.json", "doctor.json", "units.txt", "journal.txt", "alerts.txt"):
+    for name in ("status.txt", "doctor.txt", "units.txt", "journal.txt", "alerts.txt"):
         assert f"/{name}" in told
     search = f"exec 3<&0; tar --extract --to-stdout --file {path} | grep -a -c -F -f /dev/fd/3"
     assert teller1.ssh(search, input="\n".join(server.secrets.values()), check=False).stdout.strip() == "0"

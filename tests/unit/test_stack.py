@@ -89,3 +89,14 @@ def test_overrides_reach_nested_settings_and_leave_the_rest() -> None:
     assert changed.sip.rtp_port_first == base.sip.rtp_port_first
     with pytest.raises(pydantic.ValidationError):
         stack.overridden(base, {"sip": {"prot": 1}})
+
+
+def test_a_release_has_its_manifest_beside_its_venv(tmp_path: Path) -> None:
+    release, elsewhere = tmp_path / "release", tmp_path / "site-packages"
+    (release / "models").mkdir(parents=True)
+    (release / "models" / "starter.yml").touch()
+    assert stack.starter_manifest(elsewhere, release / "venv") == release / "models" / "starter.yml"
+    (elsewhere / "models").mkdir(parents=True)
+    (elsewhere / "models" / "starter.yml").touch()
+    assert stack.starter_manifest(elsewhere, release / "venv") == elsewhere / "models" / "starter.yml"
+    assert stack.MANIFEST.exists()
