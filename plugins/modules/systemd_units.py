@@ -85,10 +85,7 @@ def systemctl(*arguments: str) -> str:
 
 def shown(unit: str) -> dict[str, str]:
     """What systemd says of a unit that matters here, its files included."""
-    wanted = (
-        "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload,FragmentPath,DropInPaths,UnitFileState"
-    )
-    lines = systemctl("show", f"--property={wanted}", unit).splitlines()
+    lines = systemctl("show", f"--property={','.join(_PROPERTIES)}", unit).splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
