@@ -258,3 +258,20 @@ async def test_every_name_on_the_clients_list_may_answer(
     await serve(address, authority.issue("session-2", ("pipeline",)))
     async with client(authority.issue("pipeline", ("session-1", "session-2")), address) as instances:
         assert await ask(instances) == _SERVING
+
+
+async def test_a_host_that_is_gone_is_tried_once(
+    serve: Serve, address: str, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next address comes before the first one's other names."""
+    # Takes connections and says nothing, as the network of a host does whose power is cut.
+    with socket.socket() as gone, caplog.at_level("INFO", logger="tellerline.instances"):
+        gone.bind(("127.0.0.1", 0))
+        gone.listen()
+        await serve(address, authority.issue("session.data2", ("pipeline",)))
+        mine = authority.issue("pipeline", ("session.data1", "session.data2"))
+        first = f"127.0.0.1:{gone.getsockname()[1]}"
+        async with client(mine, first, address) as instances:
+            reply = await instances.call("Check", _ASK, within_seconds=20.0)
+            assert reply.status == _SERVING
+    assert caplog.messages == [f"{first} does not answer; trying {address}"]
