@@ -198,11 +198,14 @@ class Appliance:
 
     def live_calls(self, host: str, lane: int) -> int:
         """Calls on a lane, by the lane's own count."""
+        return int(self.metric(host, 9500 + lane, "tellerline_connector_calls{"))
+
+    def metric(self, host: str, port: int, series: str) -> float:
+        """What a daemon counts, over all series that begin so; 0 where there is none yet."""
         address = self.host(host).address
         read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
-        shown = self.host(host).ssh("python3", "-c", read, f"http://{address}:{9500 + lane}/metrics").stdout
-        (line,) = (line for line in shown.splitlines() if line.startswith("tellerline_connector_calls{"))
-        return int(float(line.split()[-1]))
+        shown = self.host(host).ssh("python3", "-c", read, f"http://{address}:{port}/metrics").stdout
+        return sum(float(line.split()[-1]) for line in shown.splitlines() if line.startswith(series))
 
     def records(self, data: str) -> tuple[int, int]:
         """Calls in the database, and how many of them are still open."""

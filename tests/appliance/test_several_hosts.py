@@ -6,6 +6,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import yaml
@@ -39,8 +41,9 @@ def bank(appliance: Callable[..., Appliance]) -> Appliance:
     for name in ("data", "sandbox_bank"):
         groups["all"]["children"][name]["hosts"]["data2"] = None
     hosts.write_text(yaml.safe_dump(groups))
-    # The processors stand in for GPUs.
-    (made.folder / "group_vars" / "gpu.yml").write_text(yaml.safe_dump({"tellerline_gpus": ["cpu"]}))
+    # The processors stand in for GPUs, beside which the lanes are the limit. These callers only press keys.
+    stand_in = {"tellerline_gpus": ["cpu"], "engine_max_calls": 4 * _LANES}
+    (made.folder / "group_vars" / "gpu.yml").write_text(yaml.safe_dump(stand_in))
     return made
 
 
@@ -70,9 +73,10 @@ def test_a_host_that_dies_costs_its_own_calls_and_the_next_caller_hardly_waits(
     killed_ns = time.monotonic_ns()
     gpu1.kill()
     after = bank.callers(_NUMBER, calls=2, seconds=5, apart_ms=100).finish()
-    for call in after:
-        assert call.status == 200
-        assert (call.answered_ns - call.invited_ns) / 1e6 <= _NEXT_CALL_MS
+    assert [call.status for call in after] == [200] * 2
+    waited = [(call.answered_ns - call.invited_ns) / 1e6 for call in after]
+    print(f"{lost} of 4 calls were lost; the next two waited {waited[0]:.0f} and {waited[1]:.0f} ms")
+    assert max(waited) <= _NEXT_CALL_MS
     calls = callers.finish()
     survived = [
         call for call in calls if call.ended_by == "caller" and call.last_packet_ns > killed_ns + 10**10
@@ -96,25 +100,61 @@ def test_when_the_active_edge_dies_the_other_takes_new_calls(bank: Appliance, in
     answered = [call.answered_ns for call in callers if call.status == 200]
     active.start()
     assert answered, "nobody was answered"
-    assert (min(answered) - killed_ns) / 1e9 <= _EDGE_SECONDS
+    seconds = (min(answered) - killed_ns) / 1e9
+    print(f"the other edge answered {seconds:.1f} s after the first was killed")
+    assert seconds <= _EDGE_SECONDS
     wait_for(lambda: len([edge for edge in edges(bank) if holds(edge)]) == 1, "one edge to be active", 60)
-    assert bank.call("first_call", _NUMBER)["passed"]
+    assert bank.call("bank_call", _NUMBER)["passed"]
 
 
-def test_without_the_data_host_calls_are_answered_and_money_is_closed(
+def test_without_the_database_information_comes_from_the_second_instance_and_money_is_closed(
     bank: Appliance, installed: Run
 ) -> None:
+    """data1 has PostgreSQL and the instances lanes ask first; data2 has Redis and the second ones."""
+    executed = executions(bank)
     data1 = bank.host("data1")
-    data1.link("down")
+    told = balances_told(bank)
+    with ThreadPoolExecutor() as beside:
+        customer = beside.submit(bank.call, scenario("signed_in"), _NUMBER)
+        wait_for(lambda: balances_told(bank) > told or customer.done(), "the first balance", 120)
+        assert balances_told(bank) > told, customer.result()
+        data1.link("down")
+        try:
+            customer.result()
+            # Who calls now is answered, and cannot sign in: a person takes over.
+            assert bank.call(scenario("turned_away"), _NUMBER)["passed"]
+            assert bank.metric("data2", 9381, "tellerline_banking_closed ") == 1
+        finally:
+            data1.link("up")
+    back(bank)
+    assert executions(bank) == executed
+
+
+def test_without_any_data_host_calls_are_answered_and_handed_to_a_person(
+    bank: Appliance, installed: Run
+) -> None:
+    for name in ("data1", "data2"):
+        bank.host(name).link("down")
     try:
-        report = bank.call("first_call", _NUMBER)
-        assert report["passed"]
-        # A customer cannot be authenticated, so nothing is told and nothing is moved: a person takes over.
-        asked = bank.call("bank_call", _NUMBER, check=False)
-        assert asked["sip_status"] == 200 and not asked["passed"]
+        assert bank.call(scenario("nobody_knows"), _NUMBER)["passed"]
     finally:
-        data1.link("up")
-    wait_for(lambda: bank.call("bank_call", _NUMBER, check=False)["passed"], "the bank", 180)
+        for name in ("data1", "data2"):
+            bank.host(name).link("up")
+    back(bank)
+
+
+def test_after_a_reboot_of_every_host_the_phone_answers_unattended(bank: Appliance, installed: Run) -> None:
+    hosts = bank.site.hosts()
+    with ThreadPoolExecutor(len(hosts)) as beside:
+        # All at once, so that they come back in whatever order they do.
+        for _ in beside.map(lambda host: host.reboot(), hosts):
+            pass
+    wait_for(lambda: len([edge for edge in edges(bank) if holds(edge)]) == 1, "one edge to be active", 60)
+    wait_for(lambda: bank.answers(_NUMBER), "the phone to answer", 180)
+    wait_for(lambda: lanes_up(active_edge(bank)) == 2 * _LANES, "every lane to take calls", 240)
+    back(bank)
+    for host in hosts:
+        assert host.ssh("systemctl --failed --plain --no-legend").stdout == "", host.name
 
 
 def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> None:
@@ -122,6 +162,29 @@ def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> 
     answered = bank.calls_answered
     assert answered > 10
     # Only calls with a record on the truth's side count; "lost" is what the dead host's may be.
+    wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
+
+
+def scenario(name: str) -> str:
+    return str(Path(__file__).with_name("scenarios") / f"{name}.yml")
+
+
+def balances_told(bank: Appliance) -> float:
+    """By both instances."""
+    series = 'tellerline_banking_operations_total{operation="accounts",outcome="done"}'
+    return sum(bank.metric(name, 9381, series) for name in ("data1", "data2"))
+
+
+def executions(bank: Appliance) -> str:
+    """Orders that were begun, ever."""
+    psql = "cd / && runuser -u postgres -- psql -At tellerline -c"
+    return bank.host("data1").ssh(f"{psql} 'select count(*) from banking.execution'").stdout
+
+
+def back(bank: Appliance) -> None:
+    """Returns when customers are served again, and what was kept meanwhile is stored."""
+    wait_for(lambda: bank.call("bank_call", _NUMBER, check=False)["passed"], "the bank", 180)
+    answered = bank.calls_answered
     wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
 
 
