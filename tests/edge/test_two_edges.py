@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import edge_network
 import pytest
 import yaml
 from edge_process import ROLE, ROOT, Addresses, Caller, Edge, Host, command, render
 from sip_end import SipEnd
-from sip_phone import wait_until
+from sip_phone import Message, wait_until
 
 _KEEPALIVED = ROOT / "roles" / "keepalived"
 _VIRTUAL, _TRUNK, _LANE = "10.77.0.1", "10.77.0.10", "10.77.0.21"
@@ -152,6 +153,30 @@ def test_an_edge_without_one_of_its_daemons_gives_the_address_away(pair: Pair, w
     took = _seconds_until_answered(phone, 20)
     assert took < 8
     assert _holds(second.host)
+
+
+def test_a_lane_can_end_its_call_at_an_edge_that_is_taken_out(
+    pair: Pair, network: tuple[Host, Host, Host]
+) -> None:
+    """What goes to the trunk leaves by the edge's own address too: the shared one is elsewhere by then."""
+    first, second, lane, phone = pair
+    assert first.host is not None and second.host is not None
+    with phone() as caller:
+        assert caller.invite().status == 200
+        command.leave(first.settings, True)
+        wait_until(lambda: _holds(second.host) and not _holds(first.host), 15, "the address to move")  # type: ignore[arg-type]
+        (invite,) = lane.of("INVITE")
+
+        def end() -> Message | None:
+            with network[0].entered():
+                return lane.send("BYE", invite)
+
+        with ThreadPoolExecutor() as beside:
+            ended = beside.submit(end)
+            assert caller.wait_bye()
+            answer = ended.result()
+        assert answer is not None and answer.status == 200
+    wait_until(lambda: first.calls() == 0, 5, "the call to end")
 
 
 def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair, network: tuple[Host, Host, Host]) -> None:
