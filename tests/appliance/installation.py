@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ class Appliance:
         self._variables = self.folder / "group_vars" / "all" / "z_tests.yml"
         self._password = site.folder / "vault-password"
         self._counted = site.folder / "calls-answered"
+        self._counting = threading.Lock()
         if not self.folder.exists():
             shutil.copytree(ROOT / "inventory" / example, self.folder)
             if not self.edge:
@@ -178,7 +180,8 @@ class Appliance:
         return int(self._counted.read_text()) if self._counted.exists() else 0
 
     def count_answered(self, calls: int) -> None:
-        self._counted.write_text(str(self.calls_answered + calls))
+        with self._counting:
+            self._counted.write_text(str(self.calls_answered + calls))
 
     @property
     def secrets(self) -> dict[str, str]:

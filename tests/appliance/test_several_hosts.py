@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import next_release
 import pytest
 import yaml
 from hosts import NETWORK, Host, wait_for
-from installation import Appliance, Run
+from installation import Appliance, Call, Run, bundle
 
 _LANES = 3
 # Where the trunk calls: on one of the edges.
@@ -143,6 +146,38 @@ def test_without_any_data_host_calls_are_answered_and_handed_to_a_person(
     back(bank)
 
 
+def test_certificates_are_renewed_on_every_host_and_no_call_is_dropped(
+    bank: Appliance, installed: Run
+) -> None:
+    with calls_all_the_time(bank) as calls:
+        run = bank.play("playbooks/rotate.yml")
+    print(f"rotate.yml took {run.seconds:.0f} s, with {len(calls)} calls")
+    assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * len(calls)
+    back(bank)
+
+
+def test_the_next_release_and_back_host_by_host_drop_no_call_and_refuse_none(
+    bank: Appliance, installed: Run, tmp_path: Path
+) -> None:
+    made = bundle()
+    assert made is not None
+    folder, key = next_release.make(made, tmp_path)
+    old, new = next_release.version_of(made), next_release.version_of(folder)
+    given = {"tellerline_version": new, "tellerline_bundle": str(folder), "tellerline_bundle_key": key}
+    ways = {
+        new: ("playbooks/upgrade.yml", "-e", json.dumps(given)),
+        old: ("playbooks/rollback.yml", "-e", f"to={old}"),
+    }
+    for version, playbook in ways.items():
+        with calls_all_the_time(bank) as calls:
+            run = bank.play(*playbook)
+        print(f"{playbook[0]} took {run.seconds:.0f} s, with {len(calls)} calls")
+        assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * len(calls)
+        for host in bank.site.hosts():
+            assert host.ssh("tellerline --version").stdout.split()[-1] == version, host.name
+    back(bank)
+
+
 def test_after_a_reboot_of_every_host_the_phone_answers_unattended(bank: Appliance, installed: Run) -> None:
     hosts = bank.site.hosts()
     with ThreadPoolExecutor(len(hosts)) as beside:
@@ -163,6 +198,27 @@ def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> 
     assert answered > 10
     # Only calls with a record on the truth's side count; "lost" is what the dead host's may be.
     wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
+
+
+@contextlib.contextmanager
+def calls_all_the_time(bank: Appliance) -> Iterator[list[Call]]:
+    """Callers who come and go while the block lasts, some always on the line; then what became of them."""
+    over = threading.Event()
+    calls: list[Call] = []
+
+    def ring(seconds: int) -> None:
+        while not over.is_set():
+            calls.extend(bank.callers(_NUMBER, calls=2, seconds=seconds, apart_ms=3000).finish())
+
+    with ThreadPoolExecutor() as beside:
+        # Of different lengths, so that they do not end together.
+        ringing = [beside.submit(ring, seconds) for seconds in (18, 30)]
+        try:
+            yield calls
+        finally:
+            over.set()
+        for ring_done in ringing:
+            ring_done.result()
 
 
 def scenario(name: str) -> str:
