@@ -98,3 +98,12 @@ def test_tables_written_after_the_start_are_unread_until_all_of_them_are_taken_u
     assert command.read_tables(settings) == ["tables"]
     assert asked[-3:] == ["dbt_reload", "lb_reload", "address_reload"]
     assert command.unread(settings) == [] == command.read_tables(settings)
+
+
+def test_without_a_trunk_over_tls_no_key_is_copied_and_nothing_is_reloaded(
+    command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A renewed certificate reloads the unit all the same: that must not fail."""
+    command.renew_certificates(_settings(tmp_path))
+    assert capsys.readouterr().out == "unchanged\n"
+    assert not (tmp_path / "tls").exists()

@@ -383,7 +383,13 @@ def write_certificates(settings: dict[str, Any]) -> bool:
 
 
 def renew_certificates(settings: dict[str, Any]) -> None:
-    """Writes the table and has a running OpenSIPS read it: connections that stand keep what they have."""
+    """Writes the table and has a running OpenSIPS read it: connections that stand keep what they have.
+
+    Without a trunk over TLS there is nobody to show a certificate to, and no module that reads the table.
+    """
+    if not settings["tls"]:
+        print("unchanged")
+        return
     written = write_certificates(settings)
     print("changed" if "tls" in read_tables(settings) or written else "unchanged")
 
