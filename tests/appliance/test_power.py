@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from hosts import Capture, Host, wait_for
 from installation import Appliance, Run
@@ -23,7 +24,7 @@ def test_a_playbook_killed_in_the_middle_converges_when_run_again(
     os.killpg(running.pid, signal.SIGKILL)
     running.stdout.close()
     running.wait()
-    server.play("site.yml")
+    print(f"killed in {line.strip()}; run again it took {server.play('site.yml').seconds:.0f} s")
     assert server.play("site.yml").changed == 0
     assert server.call("bank_call", server.number("teller1"))["passed"]
 
@@ -31,8 +32,10 @@ def test_a_playbook_killed_in_the_middle_converges_when_run_again(
 def test_after_a_reboot_the_phone_answers_unattended(
     server: Appliance, teller1: Host, installed: Run
 ) -> None:
+    began = time.monotonic()
     teller1.reboot()
     wait_for(lambda: server.answers(server.number("teller1")), "the phone to answer", 180)
+    print(f"answered {time.monotonic() - began:.0f} s after the reboot was asked for")
     assert server.call("bank_call", server.number("teller1"))["passed"]
 
 

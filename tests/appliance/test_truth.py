@@ -17,7 +17,7 @@ from installation import Appliance, Run
 
 _PKI = "/etc/tellerline/pki"
 # Longer than new certificates for every daemon of one host take, with everything else this machine does.
-_ROTATION_SECONDS = 120
+_ROTATION_SECONDS = 180
 
 
 def test_postgresql_takes_nobody_without_tls_and_his_own_password(
@@ -131,11 +131,17 @@ def test_certificates_are_renewed_under_a_live_call(
 ) -> None:
     before, daemons = serials(teller1), processes(teller1)
     callers = server.callers(server.number("teller1"), calls=3, seconds=_ROTATION_SECONDS)
-    run = server.play("playbooks/rotate.yml", *further)
+    try:
+        run = server.play("playbooks/rotate.yml", *further)
+    finally:
+        # Whatever came of it: each of them leaves a record, and the tests after this one count those.
+        calls = callers.finish()
     assert run.seconds < _ROTATION_SECONDS, "the calls were over before"
-    calls = callers.finish()
-    assert [call.ended_by for call in calls] == ["caller"] * 3
-    assert max(call.longest_gap_ms for call in calls) <= 200
+    assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * 3
+    gap_ms = max(call.longest_gap_ms for call in calls)
+    heard = f"a gap of {gap_ms:.0f} ms" if gap_ms else "no gap"
+    print(f"rotate.yml {' '.join(further)} took {run.seconds:.0f} s, callers heard {heard}")
+    assert gap_ms <= 200
     after = serials(teller1)
     renewed = {path for path in before if after[path] != before[path]}
     if "rotate_forget=true" in further:
