@@ -54,6 +54,7 @@ def test_an_upgrade_drops_no_call(server: Appliance, teller1: Host, newer: tuple
             callers = server.callers(server.number("teller1"), calls=3, seconds=_CALL_SECONDS)
         elif line.startswith("TASK [release : Stop lanes and engines"):
             drained_ns = time.monotonic_ns()
+    running.stdout.close()
     output = "".join(lines)
     print(f"the upgrade took {time.monotonic() - began:.0f} s")
     assert running.wait() == 0, output[-8000:]
