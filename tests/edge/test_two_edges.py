@@ -41,7 +41,7 @@ def network() -> Iterator[tuple[Host, Host, Host]]:
         yield made[0], made[1], made[2]
 
 
-def _keepalived(edge: Edge, priority: int, peer: str) -> subprocess.Popen[bytes]:
+def _keepalived(edge: Edge, peer: str) -> subprocess.Popen[bytes]:
     assert edge.host is not None
     values = yaml.safe_load((_KEEPALIVED / "defaults" / "main.yml").read_text())
     values.update(
@@ -50,7 +50,6 @@ def _keepalived(edge: Edge, priority: int, peer: str) -> subprocess.Popen[bytes]
         keepalived_virtual_address=_VIRTUAL,
         keepalived_address=edge.address,
         keepalived_peers=[peer],
-        keepalived_priority=priority,
     )
     text = render(_KEEPALIVED, "etc/keepalived/keepalived.conf.j2", values)
     program = ROLE / "files" / "tellerline_edge.py"
@@ -77,7 +76,7 @@ def pair(at: Addresses, network: tuple[Host, Host, Host]) -> Iterator[Pair]:
         for number, host in enumerate(hosts):
             edge = Edge(at, [lane.address], host=host, trunks=trunks, virtual_address=_VIRTUAL)
             edges.append(stack.enter_context(edge))
-            keepalived = _keepalived(edge, 150 - number, hosts[1 - number].address)
+            keepalived = _keepalived(edge, hosts[1 - number].address)
             stack.callback(_ended, keepalived)
             if number == 0:
                 wait_until(
@@ -155,6 +154,20 @@ def test_an_edge_without_one_of_its_daemons_gives_the_address_away(pair: Pair, w
     assert _holds(second.host)
 
 
+def test_two_edges_that_both_fail_their_check_keep_the_address(
+    pair: Pair, network: tuple[Host, Host, Host]
+) -> None:
+    first, second, _, phone = pair
+    assert first.host is not None and second.host is not None
+    for edge in (second, first):
+        command.leave(edge.settings, True)
+        wait_until(lambda at=edge: "effective priority from 100 to 50" in at.log(), 15, "the check to fail")
+    # Longer than the other edge would wait before it took an address that nobody has.
+    _wait_advertised(network[0], "to1", first.address, 8)
+    assert _holds(first.host) and not _holds(second.host)
+    assert _seconds_until_answered(phone, 5) < 5
+
+
 def test_a_lane_can_end_its_call_at_an_edge_that_is_taken_out(
     pair: Pair, network: tuple[Host, Host, Host]
 ) -> None:
@@ -204,7 +217,7 @@ def test_calls_go_on_at_an_edge_that_is_taken_out(pair: Pair, network: tuple[Hos
     log_so_far = len(first.log())
     command.leave(first.settings, False)
     wait_until(
-        lambda: "Entering BACKUP STATE" in first.log()[log_so_far:],
+        lambda: "effective priority from 50 to 100" in first.log()[log_so_far:],
         15,
         "the first edge to be ready for the address",
     )
