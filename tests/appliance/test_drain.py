@@ -24,12 +24,16 @@ def test_no_live_call_is_cut_by_taking_a_lane_away(
     if not server.edge:
         pytest.skip("no OpenSIPS in the bundle: nothing to spread calls with")
     callers = server.callers(server.number("teller1"), calls=4, seconds=20)
-    assert server.live_calls("teller1", 0) > 0
+    on_lane_0 = server.live_calls("teller1", 0)
     teller1.ssh(away)
-    # Who calls meanwhile is answered by the other lane.
-    assert server.answers(server.number("teller1"))
-    calls = callers.finish()
-    teller1.ssh(back)
+    try:
+        answered = server.answers(server.number("teller1"))
+        calls = callers.finish()
+    finally:
+        teller1.ssh(back)
+    assert on_lane_0 > 0
+    # Who called meanwhile was answered by the other lane.
+    assert answered
     assert [call.ended_by for call in calls] == ["caller"] * 4, calls
     wait_for(lambda: _takes_calls(server, lane=0), "the lane to take calls again", 60)
 

@@ -174,6 +174,10 @@ class Stream:
                     self._listener.commanded(message)
         finally:
             watchdog.cancel()
+            # gRPC waits for the next message up even when the call has failed: a task that nobody ends.
+            if self._up.full():
+                self._up.get_nowait()
+            self._up.put_nowait(None)
 
     async def _outgoing(self) -> AsyncIterator[pb.FromConnector]:
         yield self._attach

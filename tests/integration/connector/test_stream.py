@@ -26,6 +26,7 @@ class Scripted(rpc.ConversationServicer):
         self.down: asyncio.Queue[pb.ToConnector | None] = asyncio.Queue()
         self.up: asyncio.Queue[pb.FromConnector] = asyncio.Queue()
         self.remaining_seconds = 0.0
+        self.failing = False
 
     async def Converse(
         self, requests: AsyncIterator[pb.FromConnector], context: grpc.aio.ServicerContext
@@ -39,6 +40,9 @@ class Scripted(rpc.ConversationServicer):
         reading = asyncio.create_task(read())
         while (message := await self.down.get()) is not None:
             yield message
+            if self.failing:
+                reading.cancel()
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "as a process that dies")
         await reading
 
     async def heard(self, event: str) -> pb.FromConnector:
@@ -110,3 +114,17 @@ async def test_a_call_has_a_deadline_that_no_call_reaches(scripted: tuple[Pipeli
     assert conversation.remaining_seconds == pytest.approx(CONVERSE_SECONDS, rel=0.02)
     stream.close()
     conversation.down.put_nowait(None)
+
+
+async def test_a_stream_that_ends_leaves_no_task_behind(scripted: tuple[Pipeline, Scripted]) -> None:
+    """gRPC asks for the next message up in a task of its own, which nobody else would end."""
+    pipeline, conversation = scripted
+    stream = pipeline.converse(pb.FromConnector(call_id="call", attach=pb.Attach(attempt=1)), Told())
+    await conversation.heard("attach")
+    conversation.failing = True
+    senders = [task for task in asyncio.all_tasks() if "_consume_request_iterator" in repr(task)]
+    assert senders
+    conversation.down.put_nowait(pb.ToConnector(call_id="call"))
+    async with asyncio.timeout(_SECONDS):
+        await asyncio.wait(senders)
+    stream.close()
