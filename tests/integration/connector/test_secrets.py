@@ -85,6 +85,21 @@ def _calling(lane: LaneProcesses) -> Iterator[list[Phone]]:
         yield phones
 
 
+def _metrics(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+        return bytes(page.read())
+
+
+def _accepted(port: int) -> int:
+    """How many dark inputs banking accepted, as the connector counts them."""
+    counted = re.findall(
+        rb'^tellerline_connector_dark_inputs_total\{.*outcome="accepted".*\} (\S+)$',
+        _metrics(port),
+        re.MULTILINE,
+    )
+    return int(sum(map(float, counted)))
+
+
 def _core(pid: int, path: Path) -> bytes:
     if shutil.which("gcore") is None:
         pytest.skip("gcore is not installed: apt-get install gdb")
@@ -146,10 +161,11 @@ def test_a_thousand_secrets_are_nowhere(
     sinks: dict[str, bytes] = {}
     with _calling(lane) as phones:
         _type_everything(lane, phones, banking[0], secrets)
+        # Banking has been asked; what it is asked with is overwritten when it has answered.
+        wait_until(lambda: _accepted(metrics_port) == SECRETS, 10, "banking's answers")
         sinks["connector core"] = _core(lane.connector.pid, tmp_path / "core")
         sinks["pipeline core"] = _core(lane.pipeline.pid, tmp_path / "core")
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as page:
-            sinks["metrics"] = page.read()
+        sinks["metrics"] = _metrics(metrics_port)
         sinks["spool"] = b"".join(path.read_bytes() for path in lane.spool.glob("*"))
     wait_until(lambda: lane.records() == [], 10, "the records to be collected")
     sinks["Postgres"] = _postgres(fresh)

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import soxr
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from piper import PiperVoice, SynthesisConfig
 
 from tellerline import settings
-from tellerline.rpc import engine_pb2, engine_pb2_grpc
+from tellerline.engine.store import ModelStore
 
 Say = Callable[[str], bytes]
 
@@ -111,20 +112,19 @@ def hasty_socket(engine_socket: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def say(engine_socket: Path) -> Say:
-    """Speech of a caller: the engine's voice at a higher pitch, S16LE at 8 kHz, silence cut off."""
-    made: dict[str, bytes] = {}
+def say(model_store: ModelStore) -> Say:
+    """Speech of a caller: the engine's voice at a higher pitch, S16LE at 8 kHz, silence cut off.
 
-    def render(text: str) -> bytes:
-        with grpc.insecure_channel(f"unix:{engine_socket}") as channel:
-            request = engine_pb2.SynthesizeRequest(text=text, fixed_phrase=True)
-            replies = engine_pb2_grpc.SynthesisStub(channel).Synthesize(request, timeout=20)
-            return b"".join(reply.pcm for reply in replies)
+    Without Piper's noise, so that one text sounds the same in every run, and is heard the same.
+    """
+    voice = PiperVoice.load(model_store.path("en-us-joe-medium") / "voice.onnx")
+    made: dict[str, bytes] = {}
 
     def speak(text: str) -> bytes:
         if text not in made:
-            samples = np.frombuffer(render(text), "<i2").astype(np.float32) / 32768
-            higher = soxr.resample(samples, 8000 * 1.1, 8000)
+            plain = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
+            samples = np.concatenate([one.audio_float_array for one in voice.synthesize(text, plain)])
+            higher = soxr.resample(samples, voice.config.sample_rate * 1.1, 8000)
             loud = np.flatnonzero(np.abs(higher) > 0.01 * np.abs(higher).max())
             cut = higher[loud[0] : loud[-1] + 1]
             made[text] = (np.clip(cut / np.abs(cut).max() * 0.6, -1, 1) * 32767).astype("<i2").tobytes()

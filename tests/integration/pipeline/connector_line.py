@@ -105,10 +105,17 @@ class Line:
         await self.until(lambda: self.ticks >= ticks, 3 * seconds + 10)
 
     async def until(self, happened: object, seconds: float = 20) -> None:
-        """Waits until `happened()` is true; raises TimeoutError after `seconds`."""
+        """Waits until `happened()` is true; raises TimeoutError, with what was said, after `seconds`."""
         assert callable(happened)
-        async with asyncio.timeout(seconds), self._changed:
-            await self._changed.wait_for(happened)
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(happened)
+        except TimeoutError:
+            spoken = [spoke.played for spoke in self.spoken()]
+            raise TimeoutError(
+                f"not within {seconds} s; caller: {self.heard()}, bot: {spoken}, "
+                f"unplayed {len(self._queue)} and unsaid {len(self._caller)} bytes"
+            ) from None
 
     async def said(self) -> float:
         """Waits until the caller's audio was sent; returns when its last sound was."""
