@@ -34,6 +34,17 @@ if ARGV[4] == 'open' then redis.call('SADD', KEYS[2], ARGV[5])
 else redis.call('SREM', KEYS[2], ARGV[5]) end
 return 1
 """
+# A new group hears of nothing that was told before it, so the views there are may be old: both at once, or an
+# instance that dies in between leaves old views that count as built.
+_JOIN = """
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
+if made.err then
+    if string.find(made.err, 'BUSYGROUP', 1, true) then return 0 end
+    return made
+end
+redis.call('DEL', KEYS[2])
+return 1
+"""
 
 
 class RedisViews:
@@ -43,6 +54,7 @@ class RedisViews:
         self._client = client
         self._ttl_seconds = ttl_seconds
         self._show_script = client.register_script(_SHOW)
+        self._join_script = client.register_script(_JOIN)
 
     async def find(self, call_id: str) -> Call | None:
         """The call as last shown; None where it is not."""
@@ -101,13 +113,9 @@ class RedisViews:
                 await pipeline.execute()
 
     async def join(self) -> None:
-        """Makes the consumer group where it is not there. It begins at this moment: rebuild after it."""
+        """Makes the consumer group where it is not there, and has the views built anew after it."""
         with _away():
-            try:
-                await self._client.xgroup_create(_EVENTS, _GROUP, id="$", mkstream=True)
-            except redis.ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+            await self._join_script(keys=[_EVENTS, _BUILT], args=[_GROUP])
 
     async def are_built(self) -> bool:
         """Whether the views were ever built since Redis was last empty."""
@@ -120,23 +128,21 @@ class RedisViews:
             await self._client.set(_BUILT, 1)
 
     async def adopt(self, consumer: str, idle_ms: int) -> list[tuple[bytes, str]]:
-        """Events another consumer took `idle_ms` ago and never acknowledged: (id, call_id)."""
-        with _away():
+        """Events another consumer took `idle_ms` ago and never acknowledged: (id, call_id).
+
+        Raises LookupError when the group is gone.
+        """
+        with _away(), _group_gone():
             reply = await self._client.xautoclaim(_EVENTS, _GROUP, consumer, idle_ms, count=100)
         return _events(reply[1])
 
     async def take(self, consumer: str, wait_ms: int) -> list[tuple[bytes, str]]:
         """The next events: (id, call_id); none after `wait_ms`. Raises LookupError when the group is gone."""
-        with _away():
-            try:
-                # With RESP2 (database/redis.py): [[stream, [(id, fields), ...]]].
-                reply: Any = await self._client.xreadgroup(
-                    _GROUP, consumer, {_EVENTS: ">"}, count=100, block=wait_ms
-                )
-            except redis.ResponseError as error:
-                if str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise LookupError("the consumer group is gone") from error
-                raise
+        with _away(), _group_gone():
+            # With RESP2 (database/redis.py): [[stream, [(id, fields), ...]]].
+            reply: Any = await self._client.xreadgroup(
+                _GROUP, consumer, {_EVENTS: ">"}, count=100, block=wait_ms
+            )
         return _events(reply[0][1]) if reply else []
 
     async def acknowledge(self, ids: Sequence[bytes]) -> None:
@@ -168,3 +174,13 @@ def _away() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise ViewsAway(f"redis: {type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _group_gone() -> Iterator[None]:
+    try:
+        yield
+    except redis.ResponseError as error:
+        if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            raise LookupError("the consumer group is gone") from error
+        raise

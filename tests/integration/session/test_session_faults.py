@@ -281,6 +281,29 @@ async def test_flushed_redis_is_built_anew_and_meanwhile_the_truth_answers(
     await until_live(client, call_ids[1:])
 
 
+async def test_lost_events_are_made_good_by_views_built_anew(
+    start_service: Any, connect: Any, fresh: embedded.Fresh
+) -> None:
+    """As when Redis is emptied while views are being built: the views are there, who listened is not."""
+    client = connect(start_service(fresh))
+    with as_admin(fresh) as admin:
+        await until_shown(admin)
+        opened = pb.Record(
+            call_id="there",
+            producer="connector@cpu-0",
+            sequence=1,
+            at_unix_ms=time.time_ns() // 1_000_000,
+            call_opened=pb.CallOpened(lane="cpu-0"),
+        )
+        await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+        await until_shown(admin, "there")
+        with admin.pipeline(transaction=True) as at_once:
+            at_once.srem("session:live", "there")
+            at_once.delete("session:events")
+            at_once.execute()
+        await until_shown(admin, "there")
+
+
 async def test_view_of_another_release_is_passed_over(
     start_service: Any, connect: Any, fresh: embedded.Fresh
 ) -> None:
@@ -291,10 +314,7 @@ async def test_view_of_another_release_is_passed_over(
     await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
     with as_admin(fresh) as admin:
         # The call is live before it has a view: the truth answers until the first views are built.
-        deadline = time.monotonic() + 15
-        while not (admin.exists("session:built") and admin.sismember("session:live", "here")):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
+        await until_shown(admin, "here")
         admin.hset("session:call:here", "json", '{"call_id": "here", "colour": "blue"}')
     assert await live(client) == ["here"]
 
@@ -388,4 +408,15 @@ async def until_live(client: Any, wanted: list[str]) -> None:
     deadline = time.monotonic() + 15
     while await live(client) != wanted:
         assert time.monotonic() < deadline, await live(client)
+        await asyncio.sleep(0.02)
+
+
+async def until_shown(admin: Any, *call_ids: str) -> None:
+    """Waits until the views are built and these calls are among the live ones."""
+    deadline = time.monotonic() + 15
+    while not (
+        admin.exists("session:built")
+        and admin.smembers("session:live") >= {call_id.encode() for call_id in call_ids}
+    ):
+        assert time.monotonic() < deadline, admin.smembers("session:live")
         await asyncio.sleep(0.02)
