@@ -6,8 +6,10 @@ reply = await instances.call("Append", request, within_seconds=5.0)
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -31,6 +33,12 @@ _NETWORK_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+# How long calls may take that are under way when their connection is given up for one with new certificates.
+_GRACE_SECONDS = 10.0
+# How often a connection is looked at that nobody uses.
+_LOOK_SECONDS = 10.0
+
+
 class Stub(Protocol):
     """A generated stub class: made from a channel, one attribute an RPC."""
 
@@ -38,11 +46,21 @@ class Stub(Protocol):
         """The stub over `channel`."""
 
 
+@dataclass(frozen=True)
+class _Door:
+    """A connection to an instance, and when the files of its certificates were written."""
+
+    channel: grpc.aio.Channel
+    stub: Any
+    written: tuple[float, ...] = ()
+
+
 class Instances:
     """Calls any instance of one service. Connects lazily, on the first call.
 
     Peers are told by the name in their certificate, which has to be one of `tls.peers`; the address plays no
-    part in it. Certificates are read again when a file has changed and a call failed.
+    part in it. Connections that stand outlive a change of certificates; one that fails after it is made anew
+    with what the files say then, before the call is given up.
     """
 
     def __init__(self, service: ServiceAddresses, stub: Stub) -> None:
@@ -51,8 +69,9 @@ class Instances:
         self._tls = service.tls
         self._doors = _doors(service)
         self._current = 0
-        self._open: dict[int, tuple[grpc.aio.Channel, Any]] = {}
-        self._read_at: tuple[float, ...] = ()
+        self._open: dict[int, _Door] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._look: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Instances:
         return self
@@ -70,49 +89,63 @@ class Instances:
         """
         deadline = time.monotonic() + within_seconds
         failed: grpc.aio.AioRpcError | None = None
-        for _ in self._doors:
+        untried = len(self._doors)
+        while untried:
             left = deadline - time.monotonic()
             if failed is not None and left <= 0:
                 break
             index = self._current
+            door = self._door(index)
             try:
-                return await getattr(self._stub_of(index), rpc)(request, timeout=max(left, 0.001))
+                return await getattr(door.stub, rpc)(request, timeout=max(left, 0.001))
             except grpc.aio.AioRpcError as error:
                 failed = error
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                     raise
-                await self._move_on(index)
+                outdated = self._give_up_outdated(index, door)
+                if outdated and error.code() == grpc.StatusCode.UNAVAILABLE:
+                    continue
+                self._move_on(index)
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise
+            untried -= 1
         assert failed is not None
         raise failed
 
     async def close(self) -> None:
         """Closes every connection."""
-        channels = [channel for channel, _ in self._open.values()]
+        channels = [door.channel for door in self._open.values()]
         self._open.clear()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         for channel in channels:
             await channel.close()
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _stub_of(self, index: int) -> Any:
+    def _door(self, index: int) -> _Door:
         if index not in self._open:
-            address, peer = self._doors[index]
-            channel = self._channel(address, peer)
-            self._open[index] = (channel, self._stub(channel))
-        return self._open[index][1]
+            self._open[index] = self._opened(*self._doors[index])
+            if self._look is None and self._open[index].written:
+                self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_round)
+        return self._open[index]
 
-    def _channel(self, address: str, peer: str | None) -> grpc.aio.Channel:
+    def _opened(self, address: str, peer: str | None) -> _Door:
         if peer is None:
-            return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            return _Door(channel, self._stub(channel))
         assert self._tls is not None
-        self._read_at = _changed_at(self._tls)
+        written = _written(self._tls)
         credentials = grpc.ssl_channel_credentials(
             self._tls.authority.read_bytes(), self._tls.key.read_bytes(), self._tls.certificate.read_bytes()
         )
         options = (*_NETWORK_OPTIONS, ("grpc.ssl_target_name_override", peer))
-        return grpc.aio.secure_channel(address, credentials, options=options)
+        channel = grpc.aio.secure_channel(address, credentials, options=options)
+        return _Door(channel, self._stub(channel), written)
 
-    async def _move_on(self, index: int) -> None:
+    def _move_on(self, index: int) -> None:
         # Calls that failed beside this one may have moved on already.
         if self._current == index:
             self._current = (index + 1) % len(self._doors)
@@ -120,8 +153,27 @@ class Instances:
                 log.info(
                     "%s does not answer; trying %s", self._doors[index][0], self._doors[self._current][0]
                 )
-        if self._tls is not None and self._read_at and _changed_at(self._tls) != self._read_at:
-            await self.close()
+
+    def _give_up_outdated(self, index: int, door: _Door) -> bool:
+        """Gives `door` up if the certificates have changed since; says whether they have."""
+        if not door.written or self._tls is None or _written(self._tls) == door.written:
+            return False
+        if self._open.get(index) is door:
+            del self._open[index]
+            # Others may be waiting for an answer through it.
+            closing = asyncio.create_task(door.channel.close(_GRACE_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        return True
+
+    def _look_round(self) -> None:
+        """Nobody calls at night, but a connection that cannot come back would be tried twice a second."""
+        for index, door in list(self._open.items()):
+            if door.channel.get_state() is not grpc.ChannelConnectivity.READY:
+                self._give_up_outdated(index, door)
+        self._look = None
+        if self._open:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_round)
 
 
 def _doors(service: ServiceAddresses) -> list[tuple[str, str | None]]:
@@ -145,11 +197,11 @@ def _doors(service: ServiceAddresses) -> list[tuple[str, str | None]]:
     return list(doors)
 
 
-def _changed_at(tls: Tls) -> tuple[float, ...]:
-    def changed(path: Path) -> float:
+def _written(tls: Tls) -> tuple[float, ...]:
+    def at(path: Path) -> float:
         try:
             return path.stat().st_mtime
         except OSError:
             return 0.0
 
-    return tuple(changed(path) for path in (tls.certificate, tls.key, tls.authority))
+    return tuple(at(path) for path in (tls.certificate, tls.key, tls.authority))

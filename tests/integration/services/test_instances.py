@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -121,6 +123,12 @@ def authority(tmp_path: Path) -> Authority:
 async def ask(instances: Instances) -> int:
     reply = await instances.call("Check", _ASK, within_seconds=3.0)
     return int(reply.status)
+
+
+def touch(*paths: Path) -> None:
+    """As if written later, however coarse the file system's clock is."""
+    for path in paths:
+        os.utime(path, (2_000_000_000, 2_000_000_000))
 
 
 def client(tls: Tls | None, *addresses: str) -> Instances:
@@ -243,13 +251,81 @@ async def test_certificates_change_without_a_restart(
         renewed = Authority(tmp_path, "renewed")
         renewed.issue("session", ("pipeline",), file="session")
         authority.path.write_bytes(renewed.path.read_bytes())
-        for path in (server.certificate, server.key, authority.path):
-            os.utime(path, (2_000_000_000, 2_000_000_000))
+        touch(server.certificate, server.key, authority.path)
         # Connections that stand go on.
         assert await ask(instances) == _SERVING
         late = renewed.issue("pipeline", ("session",), file="late")
         async with client(late, address) as other:
             assert await ask(other) == _SERVING
+
+
+async def test_the_first_call_after_a_restart_goes_with_new_certificates(
+    serve: Serve, address: str, authority: Authority, tmp_path: Path
+) -> None:
+    running = await serve(address, authority.issue("session", ("pipeline",)))
+    mine = authority.issue("pipeline", ("session",))
+    async with client(mine, address) as instances:
+        assert await ask(instances) == _SERVING
+        renewed = Authority(tmp_path, "renewed")
+        server = renewed.issue("session", ("pipeline",), file="session")
+        renewed.issue("pipeline", ("session",), file="pipeline")
+        authority.path.write_bytes(renewed.path.read_bytes())
+        touch(mine.certificate, mine.key, mine.authority)
+        await running.stop(None)
+        await serve(address, server)
+        assert await ask(instances) == _SERVING
+
+
+async def test_a_connection_nobody_uses_is_given_up_when_its_certificates_are_old(
+    serve: Serve, address: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would knock at a door that no longer knows it, for ever."""
+    monkeypatch.setattr("tellerline.instances._LOOK_SECONDS", 0.1)
+    running = await serve(address, authority.issue("session", ("pipeline",)))
+    mine = authority.issue("pipeline", ("session",))
+    async with client(mine, address) as instances:
+        assert await ask(instances) == _SERVING
+        (door,) = instances._open.values()
+        touch(mine.certificate)
+        await running.stop(None)
+        deadline = time.monotonic() + 10
+        while door.channel.get_state() is not grpc.ChannelConnectivity.SHUTDOWN:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
+async def test_new_certificates_cut_no_call_under_way(address: str, authority: Authority) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Health(health_pb2_grpc.HealthServicer):
+        async def Check(
+            self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+        ) -> health_pb2.HealthCheckResponse:
+            if request.service == "away":
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "its database is away")
+            begun.set()
+            await go_on.wait()
+            return health_pb2.HealthCheckResponse(status=_SERVING)
+
+    tls = authority.issue("session", ("pipeline",))
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+    await server.start()
+    mine = authority.issue("pipeline", ("session",))
+    try:
+        async with client(mine, address) as instances:
+            slow = asyncio.create_task(ask(instances))
+            await begun.wait()
+            touch(mine.certificate)
+            away = health_pb2.HealthCheckRequest(service="away")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await instances.call("Check", away, within_seconds=3.0)
+            go_on.set()
+            assert await slow == _SERVING
+    finally:
+        await server.stop(None)
 
 
 async def test_every_name_on_the_clients_list_may_answer(
