@@ -158,18 +158,31 @@ class Instances:
         """Gives `door` up if the certificates have changed since; says whether they have."""
         if not door.written or self._tls is None or _written(self._tls) == door.written:
             return False
+        self._give_up(index, door)
+        return True
+
+    def _give_up(self, index: int, door: _Door) -> None:
         if self._open.get(index) is door:
             del self._open[index]
             # Others may be waiting for an answer through it.
             closing = asyncio.create_task(door.channel.close(_GRACE_SECONDS))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-        return True
 
     def _look_round(self) -> None:
-        """Nobody calls at night, but a connection that cannot come back would be tried twice a second."""
+        """Gives up connections that will not come to stand: each would be tried twice a second for ever."""
+        standing = {
+            self._doors[index][0]
+            for index, door in self._open.items()
+            if door.channel.get_state() is grpc.ChannelConnectivity.READY
+        }
         for index, door in list(self._open.items()):
-            if door.channel.get_state() is not grpc.ChannelConnectivity.READY:
+            if door.channel.get_state() is grpc.ChannelConnectivity.READY:
+                continue
+            if self._doors[index][0] in standing:
+                # The instance at this address goes by another name.
+                self._give_up(index, door)
+            else:
                 self._give_up_outdated(index, door)
         self._look = None
         if self._open:

@@ -44,8 +44,8 @@ def bank(appliance: Callable[..., Appliance]) -> Appliance:
     for name in ("data", "sandbox_bank"):
         groups["all"]["children"][name]["hosts"]["data2"] = None
     hosts.write_text(yaml.safe_dump(groups))
-    # The processors stand in for GPUs, beside which the lanes are the limit. These callers only press keys, and
-    # how fast an engine answers while seven hosts start on the same processors is nothing to refuse a call for.
+    # The processors stand in for GPUs, beside which the lanes are the limit. These callers only press keys,
+    # and how fast an engine answers while seven hosts work on the same processors is no reason to refuse one.
     stand_in = {
         "tellerline_gpus": ["cpu"],
         "engine_max_calls": 4 * _LANES,

@@ -125,6 +125,13 @@ async def ask(instances: Instances) -> int:
     return int(reply.status)
 
 
+async def eventually(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
 def touch(*paths: Path) -> None:
     """As if written later, however coarse the file system's clock is."""
     for path in paths:
@@ -288,10 +295,18 @@ async def test_a_connection_nobody_uses_is_given_up_when_its_certificates_are_ol
         (door,) = instances._open.values()
         touch(mine.certificate)
         await running.stop(None)
-        deadline = time.monotonic() + 10
-        while door.channel.get_state() is not grpc.ChannelConnectivity.SHUTDOWN:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+        await eventually(lambda: door.channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN)
+
+
+async def test_a_wrong_name_is_given_up_once_the_right_one_answers(
+    serve: Serve, address: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tellerline.instances._LOOK_SECONDS", 0.1)
+    await serve(address, authority.issue("session-2", ("pipeline",)))
+    async with client(authority.issue("pipeline", ("session-1", "session-2")), address) as instances:
+        assert await ask(instances) == _SERVING
+        await eventually(lambda: len(instances._open) == 1)
+        assert await ask(instances) == _SERVING
 
 
 async def test_new_certificates_cut_no_call_under_way(address: str, authority: Authority) -> None:
