@@ -46,7 +46,7 @@ test: setup-test test-models lint lint-ansible ## run every check: lint, types, 
 # Without TELLERLINE_BUNDLE a bundle is made for them alone, signed with a key of their own; where OpenSIPS' packages come
 # from: BUNDLE='--debs FOLDER' (docs/bundle.md).
 .PHONY: test-appliance
-test-appliance: setup-test test-models ansible | var/machine-hosts var/tests.key ## install on booted Debian hosts, call them and break them; an hour, needs root
+test-appliance: setup-test test-models ansible | var/machine-hosts var/tests.key ## install on booted Debian hosts, call them and break them; two hours, needs root
 	bundle="$${TELLERLINE_BUNDLE:-}"; \
 	if [[ -z "$$bundle" ]]; then \
 	  $(BIN)/tellerline bundle build --key var/tests.key --out var/test-bundle $(BUNDLE); \
