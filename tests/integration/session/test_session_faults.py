@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import redis
 from click.testing import CliRunner
+from records import append, opened
 
 from tellerline import embedded
 from tellerline.cli.main import cli
@@ -168,10 +169,7 @@ async def test_leases_that_lapsed_while_postgres_was_away_cost_no_call(
     service = start_service(own_datastores, orphan_grace_seconds=3)
     client = connect(service)
     call_id = str(uuid.uuid4())
-    opened = pb.Record(
-        call_id=call_id, producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
-    )
-    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await append(client, opened(call_id))
     # Not lapsed before PostgreSQL is gone, or it would rightly be given up.
     [(lapses,)] = rows(
         own_datastores,
@@ -214,10 +212,7 @@ async def test_redis_that_hangs_delays_no_record_and_no_answer_for_long(
 ) -> None:
     service = start_service(own_datastores)
     client = connect(service)
-    opened = pb.Record(
-        call_id="here", producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
-    )
-    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await append(client, opened("here"))
     await until_live(client, ["here"])
     own_datastores.valkey_server.hang()
     try:
@@ -254,17 +249,7 @@ async def test_flushed_redis_is_built_anew_and_meanwhile_the_truth_answers(
     service = start_service(fresh)
     client = connect(service)
     call_ids = sorted(str(uuid.uuid4()) for _ in range(20))
-    opened = [
-        pb.Record(
-            call_id=call_id,
-            producer="connector@cpu-0",
-            sequence=1,
-            at_unix_ms=time.time_ns() // 1_000_000,
-            call_opened=pb.CallOpened(lane="cpu-0"),
-        )
-        for call_id in call_ids
-    ]
-    await client.call("Append", pb.AppendRequest(records=opened), within_seconds=5)
+    await append(client, *(opened(call_id) for call_id in call_ids))
     await until_live(client, call_ids)
     with as_admin(fresh) as admin:
         admin.flushdb()
@@ -288,14 +273,7 @@ async def test_lost_events_are_made_good_by_views_built_anew(
     client = connect(start_service(fresh))
     with as_admin(fresh) as admin:
         await until_shown(admin)
-        opened = pb.Record(
-            call_id="there",
-            producer="connector@cpu-0",
-            sequence=1,
-            at_unix_ms=time.time_ns() // 1_000_000,
-            call_opened=pb.CallOpened(lane="cpu-0"),
-        )
-        await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+        await append(client, opened("there"))
         await until_shown(admin, "there")
         with admin.pipeline(transaction=True) as at_once:
             at_once.srem("session:live", "there")
@@ -308,10 +286,7 @@ async def test_view_of_another_release_is_passed_over(
     start_service: Any, connect: Any, fresh: embedded.Fresh
 ) -> None:
     client = connect(start_service(fresh))
-    opened = pb.Record(
-        call_id="here", producer="connector@cpu-0", sequence=1, at_unix_ms=1, call_opened=pb.CallOpened()
-    )
-    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await append(client, opened("here"))
     with as_admin(fresh) as admin:
         # The call is live before it has a view: the truth answers until the first views are built.
         await until_shown(admin, "here")
@@ -335,14 +310,7 @@ async def test_rebuild_command_mends_the_read_side(
 ) -> None:
     service = start_service(fresh)
     client = connect(service)
-    opened = pb.Record(
-        call_id="there",
-        producer="connector@cpu-0",
-        sequence=1,
-        at_unix_ms=time.time_ns() // 1_000_000,
-        call_opened=pb.CallOpened(lane="cpu-0"),
-    )
-    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await append(client, opened("there"))
     await until_live(client, ["there"])
     with as_admin(fresh) as admin:
         admin.srem("session:live", "there")
@@ -365,14 +333,7 @@ async def test_events_of_a_killed_instance_are_dealt_with_by_another(
     # Events only an instance that died had taken: pending in the group, acknowledged by nobody.
     first = start_service(fresh)
     client = connect(first)
-    opened = pb.Record(
-        call_id="pending",
-        producer="connector@cpu-0",
-        sequence=1,
-        at_unix_ms=time.time_ns() // 1_000_000,
-        call_opened=pb.CallOpened(lane="cpu-0"),
-    )
-    await client.call("Append", pb.AppendRequest(records=[opened]), within_seconds=5)
+    await append(client, opened("pending"))
     await until_live(client, ["pending"])
     first.kill()
     with as_admin(fresh) as admin:
