@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,23 +98,6 @@ def echo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     connector = {"sip": {"port": 5080, "rtp_port_first": 20400}}
     with Stack(echo=True, home=tmp_path_factory.mktemp("echo"), connector=connector) as running:
         yield running
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A UDP port of 127.0.0.1 nobody had bound a moment ago, another each time."""
-    given: set[int] = set()
-
-    def choose() -> int:
-        while True:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in given:
-                given.add(port)
-                return port
-
-    return choose
 
 
 def _with_phrases(home: Path) -> Path:

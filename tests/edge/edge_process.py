@@ -22,6 +22,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from free_ports import free_port
 from sip_phone import Line, Message, Phone, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,12 +94,6 @@ def _enter(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def render(role: Path, template: str, values: dict[str, Any]) -> str:
     """A template of a role, as Ansible renders it."""
     environment = jinja2.Environment(
@@ -138,7 +133,7 @@ class Edge:
         self.inside = at(first + 1) if host is None else host.address
         self.trunk = at(10)
         self._relay_sessions = relay_sessions
-        self._control_port, self.relay_http = _free_port(), _free_port()
+        self._control_port, self.relay_http = free_port(), free_port()
         control = f"127.0.0.1:{self._control_port}"
         names: dict[str, int] = {}
         rows = []
@@ -243,7 +238,7 @@ class Edge:
             "inside_address": self.inside,
             "max_sessions": self._relay_sessions,
             "control_port": self._control_port,
-            "cli_port": _free_port(),
+            "cli_port": free_port(),
             "http_port": self.relay_http,
         }
         values.update({f"rtpengine_{key}": value for key, value in given.items()})

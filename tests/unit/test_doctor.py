@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from tellerline.cli import doctor
 from tellerline.settings import SipSettings
@@ -47,9 +47,7 @@ def test_each_lack_is_named_with_its_remedy(change: dict[str, object], check: st
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
-def test_a_taken_sip_port_is_found(
-    tmp_path: Path, free_port: Callable[[], int], kind: socket.SocketKind
-) -> None:
+def test_a_taken_sip_port_is_found(tmp_path: Path, kind: socket.SocketKind) -> None:
     sip = SipSettings(port=free_port(), rtp_port_first=free_port() // 2, rtp_port_count=8)
     with socket.socket(socket.AF_INET, kind) as other:
         other.bind(("127.0.0.1", sip.port))

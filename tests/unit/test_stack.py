@@ -6,11 +6,11 @@ import dataclasses
 import os
 import socket
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pydantic
 import pytest
+from free_ports import free_port
 
 from tellerline import ports, stack, stack_state
 from tellerline.errors import StackError
@@ -51,7 +51,7 @@ def test_a_process_that_is_not_there_has_no_life() -> None:
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
-def test_a_taken_port_is_passed_over(free_port: Callable[[], int], kind: socket.SocketKind) -> None:
+def test_a_taken_port_is_passed_over(kind: socket.SocketKind) -> None:
     with socket.socket(socket.AF_INET, kind) as other:
         port = free_port()
         other.bind(("127.0.0.1", port))

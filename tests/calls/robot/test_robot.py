@@ -6,11 +6,11 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from free_ports import free_port
 
 from tellerline.robot import conversation, dial, measure, script
 from tellerline.robot.media import Surroundings
@@ -102,7 +102,7 @@ def test_the_bots_audio_returns_as_echo_and_noise_is_added(uri: str) -> None:
     assert level == pytest.approx(300, rel=0.1)
 
 
-def test_a_call_nobody_takes_says_so(free_port: Callable[[], int]) -> None:
+def test_a_call_nobody_takes_says_so() -> None:
     uri = f"sip:x@127.0.0.1:{free_port()};transport=tcp"
     plan = CallPlan("nobody", uri, (script.Pause(0, 100),), max_seconds=10)
     (trace,) = asyncio.run(dial.place([plan]))

@@ -6,11 +6,11 @@ import dataclasses
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from sip_lane import Lane
 from sip_phone import LOOPBACK, Message
 
@@ -59,7 +59,7 @@ class Sipp:
         name = f"{scenario}-{secrets.token_hex(3)}"
         self._messages, self._errors = folder / f"{name}.messages", folder / f"{name}.errors"
         self.call_id = f"{name}@{host}"
-        self.port, media_port = _free_port(host), _free_port(host, even=True)
+        self.port, media_port = free_port(host), free_port(host, even=True)
         command = ["sipp", f"{lane.address[0]}:{lane.address[1]}", "-sf", str(SCENARIOS / f"{scenario}.xml")]
         command += ["-s", called, "-m", "1", "-l", "1", "-cid_str", self.call_id, "-nostdin", "-skip_rlimit"]
         command += ["-i", host, "-p", str(self.port), "-mi", host, "-mp", str(media_port)]
@@ -95,12 +95,3 @@ class Sipp:
         for direction, text in zip(parts[::2], parts[1::2], strict=True):
             messages[direction].append(Message.parse(text))
         return messages[b"sent"], messages[b"received"]
-
-
-def _free_port(host: str, even: bool = False) -> int:
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((host, 0))
-            port = int(probe.getsockname()[1])
-        if not even or port % 2 == 0:
-            return port

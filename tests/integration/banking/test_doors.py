@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from bank.certificates import Authority
+from free_ports import free_port
 
 from tellerline.banking import server
 from tellerline.instances import Instances
@@ -32,20 +32,14 @@ def tls(tmp_path: Path) -> Callable[[str, str], Tls]:
     return sign
 
 
-def _free() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 async def test_a_pipeline_cannot_guess_pins_nor_a_connector_ask_balances(
     chosen: BankingSettings, tls: Callable[[str, str], Tls]
 ) -> None:
     """Each door has a list of its own."""
     settings = chosen.model_copy(
         update={
-            "listen": _free(),
-            "secrets_listen": _free(),
+            "listen": f"127.0.0.1:{free_port()}",
+            "secrets_listen": f"127.0.0.1:{free_port()}",
             "tls": tls("banking", "pipeline"),
             "secrets_tls": tls("banking", "connector"),
         }

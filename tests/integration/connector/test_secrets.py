@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from free_ports import free_port
 from lane_processes import LaneMaker, LaneProcesses
 from sip_phone import TELEPHONE_EVENT, Phone, rtp, wait_until
 from stand_in_services import SecretInput
@@ -148,7 +149,6 @@ def test_a_thousand_secrets_are_nowhere(
     site: settings.RecordingSettings,
     fresh: embedded.Fresh,
     secrets: list[bytes],
-    free_port: Callable[[], int],
     tmp_path: Path,
 ) -> None:
     metrics_port = free_port()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import jinja2
 import pytest
 import yaml
 from bank.certificates import Authority, Signed
+from free_ports import free_port
 
 from tellerline import bootstrap
 from tellerline.settings import Tls
@@ -58,9 +58,7 @@ async def test_what_is_refused_or_not_taken_up_is_noticed(
     (pki / "other").mkdir()
     authority, other = Authority(pki), Authority(pki / "other")
     own = sign("session", authority)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # Files of its own, so that it does not follow those that are renewed.
     kept = Signed(pki / "kept.pem", pki / "kept.key")
     shutil.copy(own.certificate, kept.certificate)

@@ -17,6 +17,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "rsyslog"
@@ -106,9 +107,7 @@ def start(program: tuple[str, dict[str, str]], pki: Path, tmp_path: Path) -> Ite
     running: list[subprocess.Popen[bytes]] = []
 
     def begin(port: int, peer: str = _NAME) -> int:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            ear = int(probe.getsockname()[1])
+        ear = free_port()
         values = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
         values.update(rsyslog_siem_host="127.0.0.1", rsyslog_siem_port=port, rsyslog_siem_peer=peer)
         text = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
