@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from hosts import CONTROL, ROOT, Host, HostsError, Site
 
@@ -26,6 +27,19 @@ COLLEAGUE_PORT = 5090
 COLLEAGUE = f"sip:colleague@{TRUNK}:{COLLEAGUE_PORT}"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 _CHANGED = re.compile(r"^TASK \[(.*)\].*?(?=^TASK|^PLAY|^RUNNING|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def kill(running: subprocess.Popen[str]) -> None:
+    """Ends a playbook with everything it started, as when the control node loses its power."""
+    # Its workers are sessions of their own.
+    children = psutil.Process(running.pid).children(recursive=True)
+    for process in (running, *children):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(children, timeout=10)
+    assert running.stdout is not None
+    running.stdout.close()
+    running.wait()
 
 
 def ansible_playbook() -> str | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hosts import Host
-from installation import Appliance, bundle
+from installation import Appliance, bundle, kill
 
 PLAYBOOK = str(Path(__file__).parent / "playbooks" / "release.yml")
 _PYTHON = "/opt/tellerline/current/venv/bin/python -I -c"
@@ -86,8 +85,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(bare: Appliance, teller1:
         # It says how far it is after each part that arrived.
         if " MB" in line:
             break
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    kill(running)
     assert teller1.ssh("ls -d /opt/tellerline/current 2>/dev/null || true").stdout == ""
     first = bare.play(PLAYBOOK)
     print(f"the bundle's part of an installation took {first.seconds:.0f} s")

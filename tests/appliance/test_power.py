@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 from hosts import Capture, Host, wait_for
-from installation import Appliance, Run
+from installation import Appliance, Run, kill
 
 
 def test_a_playbook_killed_in_the_middle_converges_when_run_again(
@@ -20,10 +18,7 @@ def test_a_playbook_killed_in_the_middle_converges_when_run_again(
     for line in running.stdout:
         if line.startswith("TASK [session"):
             break
-    # With everything it started, as when the control node loses its power.
-    os.killpg(running.pid, signal.SIGKILL)
-    running.stdout.close()
-    running.wait()
+    kill(running)
     print(f"killed in {line.strip()}; run again it took {server.play('site.yml').seconds:.0f} s")
     assert server.play("site.yml").changed == 0
     assert server.call("bank_call", server.number("teller1"))["passed"]

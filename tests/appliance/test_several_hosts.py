@@ -44,12 +44,14 @@ def bank(appliance: Callable[..., Appliance]) -> Appliance:
     for name in ("data", "sandbox_bank"):
         groups["all"]["children"][name]["hosts"]["data2"] = None
     hosts.write_text(yaml.safe_dump(groups))
-    # The processors stand in for GPUs, beside which the lanes are the limit. These callers only press keys,
-    # and how fast an engine answers while seven hosts work on the same processors is no reason to refuse one.
+    # The processors stand in for GPUs, beside which the lanes are the limit. These callers only press keys.
+    # How fast an engine answers while seven hosts work on the same processors is no reason to refuse one, nor
+    # to put one through to a person.
     stand_in = {
         "tellerline_gpus": ["cpu"],
         "engine_max_calls": 4 * _LANES,
         "engine_settings": {"admission": {"turn_deadline_ms": 20_000}},
+        "lane_pipeline_settings": {"limits": {"turn_deadline_ms": 20_000}},
     }
     (made.folder / "group_vars" / "gpu.yml").write_text(yaml.safe_dump(stand_in))
     return made
@@ -157,7 +159,7 @@ def test_certificates_are_renewed_on_every_host_and_no_call_is_dropped(
     with calls_all_the_time(bank) as calls:
         run = bank.play("playbooks/rotate.yml")
     print(f"rotate.yml took {run.seconds:.0f} s, with {len(calls)} calls")
-    assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * len(calls)
+    assert cut(calls) == []
     back(bank)
 
 
@@ -177,7 +179,7 @@ def test_the_next_release_and_back_host_by_host_drop_no_call_and_refuse_none(
         with calls_all_the_time(bank) as calls:
             run = bank.play(*playbook)
         print(f"{playbook[0]} took {run.seconds:.0f} s, with {len(calls)} calls")
-        assert [(call.status, call.ended_by) for call in calls] == [(200, "caller")] * len(calls)
+        assert cut(calls) == []
         # An edge has the release, and no command of it.
         for host in bank.site.hosts():
             assert host.ssh("readlink /opt/tellerline/current").stdout == f"releases/{version}\n", host.name
@@ -204,6 +206,11 @@ def test_every_answered_call_has_one_record(bank: Appliance, installed: Run) -> 
     assert answered > 10
     # Only calls with a record on the truth's side count; "lost" is what the dead host's may be.
     wait_for(lambda: bank.records("data1") == (answered, 0), f"{answered} records, all closed", 180)
+
+
+def cut(calls: list[Call]) -> list[Call]:
+    """Those that were not answered, or not ended by who called."""
+    return [call for call in calls if (call.status, call.ended_by) != (200, "caller")]
 
 
 @contextlib.contextmanager
