@@ -52,7 +52,7 @@ test-appliance: setup-test test-models ansible | var/machine-hosts var/tests.key
 	  $(BIN)/tellerline bundle build --key var/tests.key --out var/test-bundle $(BUNDLE); \
 	  bundle=$$(echo var/test-bundle/tellerline-*); \
 	fi; \
-	TELLERLINE_BUNDLE=$$(realpath "$$bundle") $(BIN)/python -m pytest -v -m appliance tests/appliance
+	TELLERLINE_BUNDLE=$$(realpath "$$bundle") $(BIN)/python -m pytest -v -raP -m appliance tests/appliance
 
 var/tests.key: | var/machine-bundle
 	minisign -G -W -f -s $@ -p $(@:.key=.pub)

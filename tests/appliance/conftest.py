@@ -58,10 +58,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @contextlib.contextmanager
-def _opened(name: str) -> Iterator[Site]:
+def _opened(name: str, session: pytest.Session) -> Iterator[Site]:
     """A site that ends with the tests whatever happens to them.
 
-    With KEEP_SITES its files stay, to look at what a failed test left; the next run boots its hosts again.
+    Its files stay where one of them failed, to look at what it left, until the next run. With KEEP_SITES they
+    stay always, and the next run boots the hosts again.
     """
     if refusal := why_not():
         pytest.skip(refusal)
@@ -72,11 +73,13 @@ def _opened(name: str) -> Iterator[Site]:
     else:
         made.remove()
     made.open(bound=True)
+    failed = session.testsfailed
     try:
         yield made
     finally:
-        if keep:
+        if keep or session.testsfailed > failed:
             made.close()
+            print(f"kept for looking at: {made.folder}")
         else:
             made.remove()
 
@@ -84,7 +87,8 @@ def _opened(name: str) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """An empty site of the module's own."""
-    with _opened("".join(filter(str.isalnum, request.module.__name__.removeprefix("test_")))) as made:
+    name = "".join(filter(str.isalnum, request.module.__name__.removeprefix("test_")))
+    with _opened(name, request.session) as made:
         yield made
 
 
@@ -105,11 +109,11 @@ def appliance(site: Site) -> Iterator[Callable[..., Appliance]]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Appliance]:
+def server(request: pytest.FixtureRequest) -> Iterator[Appliance]:
     """A server with everything on it but a GPU, and two lanes."""
     if lacking := missing():
         pytest.skip(lacking)
-    with _opened("single") as made:
+    with _opened("single", request.session) as made:
         made.add("teller1")
         single = Appliance(made, "single-server", _SINGLE)
         with single.colleague():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from held import spooled
 
 from tellerline.engine.store import ModelStore
 from tellerline.robot import rtp
@@ -100,9 +101,9 @@ def killer(stack: Stack, unit: str, *turns: int) -> Callable[[Event], None]:
     return on_event
 
 
-def records(stack: Stack) -> list[dict[str, object]]:
+def records(stack: Stack) -> list[dict[str, Any]]:
     (lane,) = stack.state.lanes
-    return [json.loads(file.read_text()) for file in sorted(lane.spool.glob("*.json"))]
+    return spooled(lane.spool)
 
 
 async def test_a_killed_pipeline_is_apologised_for_and_the_call_goes_on(stack: Stack, ear: Ear) -> None:

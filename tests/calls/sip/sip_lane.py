@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
+from held import spooled
 from sip_phone import LOOPBACK, Phone, wait_until
 
 from tellerline import bootstrap, settings
@@ -212,7 +212,7 @@ class Lane:
 
     def records(self) -> list[dict[str, Any]]:
         """The call records of the spool, whatever their state."""
-        return [json.loads(path.read_text()) for path in sorted(self.spool.glob("*.json"))]
+        return spooled(self.spool)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click.testing
 import pytest
+from held import held
 
 from tellerline import embedded, settings
 from tellerline.cli.unlock import unlock
@@ -49,7 +50,7 @@ async def service(folder: Path, own_stores: embedded.Datastores, bank: Any) -> A
 
 
 def _contents(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return list(held(folder).values())
 
 
 async def _typed(client: Client, secrets: list[bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import audioop
 import contextlib
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from held import spooled
 from sip_phone import LOOPBACK, Phone, wait_until
 
 from tellerline import settings
@@ -90,7 +90,7 @@ class LaneProcesses:
         return Phone((LOOPBACK, self.settings.sip.port), called)
 
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text()) for path in sorted(self.spool.glob("*.json"))]
+        return spooled(self.spool)
 
     def wait_record(self, state: str) -> dict[str, Any]:
         """The one record, once it is in `state`."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from held import held
 
 from tellerline.forwarding import Forwarder
 from tellerline.pipeline.facts import Facts
@@ -46,7 +47,7 @@ async def kept(talk: Talk, folder: Path, text: str) -> bytes:
 
 def on_disk(folder: Path) -> bytes:
     """All that the folder holds."""
-    return b"".join(path.read_bytes() for path in folder.glob("*"))
+    return b"".join(held(folder).values())
 
 
 @pytest.mark.parametrize("doubtful", [False, True], ids=["identification", "clarify"])

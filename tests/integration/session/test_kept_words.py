@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from held import held
 from records import append, eventually, opened, record
 from test_destruction import everything
 
@@ -57,7 +58,7 @@ async def test_a_state_is_redacted_in_spool_postgres_and_redis(
     facts = Facts(call_id, forwarder, lambda **_: None)
     facts.committed(Said(SAID), Plan(state))
     facts.end()
-    on_disk = b"".join(path.read_bytes() for path in spool.glob("*"))
+    on_disk = b"".join(held(spool).values())
     assert on_disk.count(b"aubergine") == 2
     assert SPOKEN.encode() not in on_disk
     service.start()

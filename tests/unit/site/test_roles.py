@@ -63,14 +63,17 @@ def test_what_is_written_is_in_the_same_order_every_time() -> None:
                 assert "length" in line, f"{path}: {line.strip()}: reject('in', …) keeps the order"
 
 
-def test_whoever_stops_a_gpu_waits_for_its_calls() -> None:
-    """`systemctl stop` of a target alone returns at once, while its lanes go on draining."""
+def test_whoever_stops_an_engine_waits_for_its_calls_first() -> None:
+    """systemctl stops what patterns name one by one in any order, and a target before its lanes end."""
     for path in sorted(ROOT.glob("roles/*/tasks/*.yml")):
+        stopped: list[str] = []
         for task in tasks(loaded(path)):
             asked = task.get("ansible.builtin.systemd_service") or {}
             assert not ("gpu@" in str(asked.get("name")) and asked.get("state") == "stopped"), path
             command = task.get("ansible.builtin.command")
             argv = list(command.get("argv") or ()) if isinstance(command, dict) else []
-            if argv[:2] == ["systemctl", "stop"] and any("gpu@" in word for word in argv):
-                for daemon in ("connector", "pipeline", "engine"):
-                    assert any(f"tellerline-{daemon}@" in word for word in argv), f"{path}: {task['name']}"
+            if argv[:2] == ["systemctl", "stop"]:
+                daemons = {re.split("[-@]", unit)[1] for unit in argv[2:]}
+                assert daemons == {"connector"} or "connector" in stopped, f"{path}: {task['name']}"
+                stopped += daemons
+        assert not stopped or set(stopped) == {"connector", "gpu", "pipeline", "engine"}, path
